@@ -1,0 +1,25 @@
+"""AttentionMap: where every head looks, and one head in full."""
+
+from typing import Any
+
+import traitlets as t
+
+from .loop import Loop
+from .panel import Panel
+
+
+def wire(panel: Panel | None, _: object) -> dict[str, Any]:
+    """The open head's panel as it crosses to the page; `{}` while none is open."""
+    return {} if panel is None else panel.wire()
+
+
+class AttentionMap(Loop):
+    """All heads as thumbnails in `panels[0]` (layer x head), the open one's exact pattern in `open`.
+
+    A click sends `open`; the answer is `open` and `opened` together, inside one `hold_sync`.
+    """
+
+    stem = "attention"
+
+    open = t.Instance(Panel, allow_none=True).tag(sync=True, to_json=wire)
+    opened = t.List(t.Int()).tag(sync=True)

@@ -1,0 +1,143 @@
+"""One heatmap as a value: numbers, two labelled axes, and the words that say how to read them."""
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+Token = dict[str, Any]
+"""A token label as it crosses to the page: `index id text kind bos`."""
+
+
+class Axis(NamedTuple):
+    """One side of a heatmap: the axis word (`layer head position query_pos key_pos`) and a label a row or column."""
+
+    name: str
+    labels: Sequence[str]
+
+
+class Top(NamedTuple):
+    """What a cell's hover card lists: the k largest, as indices into the panel's vocabulary."""
+
+    ids: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """A heatmap and how to read it. Contradictions are refused when it is made.
+
+    `values` is `[rows, cols]`; NaN means *not computed*. Everything else is keyword only.
+    """
+
+    name: str
+    """Unique in its view: `heads`, `residual`, `lens`, `pattern`."""
+    rows: Axis
+    cols: Axis
+    values: np.ndarray
+    _: KW_ONLY
+    title: str = ""
+    """What is drawn, in words."""
+    scale: Literal["signed", "sequential"] = "signed"
+    """Blue-orange around zero, or cividis from the low end of `range`."""
+    unit: str = ""
+    sign: str = ""
+    """One sentence for the legend: what a positive number means."""
+    toward: Literal[1, -1, 0] = 1
+    """The sign that supports the answer, which is always drawn blue; 0 where there is no answer to support."""
+    range: tuple[float, float] | None = None
+    """The colour range; left out, it is taken from the values outside the excluded columns."""
+    excluded: Sequence[int] = ()
+    """Columns outside the colour scale (the BOS column)."""
+    causal: bool = False
+    """Cells above the diagonal cannot exist: they are drawn empty, not as "not computed"."""
+    texts: np.ndarray | None = None
+    """What is written in a cell, as an index into `vocabulary`; -1 writes nothing."""
+    top: Top | None = None
+    vocabulary: Sequence[Token] | None = None
+    thumbnails: np.ndarray | None = None
+    """A picture a cell, `uint8 [rows, cols, s, s]`, square-root companded (see `picture`)."""
+
+    def __post_init__(self) -> None:
+        shape = (len(self.rows.labels), len(self.cols.labels))
+        _require(self.values.shape == shape, f"values are {self.values.shape}, the labels {shape}")
+        _require(not np.isinf(self.values).any(), "values has infinities, which no colour can show")
+        _require(self.scale in ("signed", "sequential"), f"scale is {self.scale!r}, not 'signed' or 'sequential'")
+        _require(all(0 <= column < shape[1] for column in self.excluded), f"excluded names no column: {self.excluded}")
+        self._check_pictures(shape)
+        self._check_words(shape)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.values.shape[0], self.values.shape[1]
+
+    def wire(self) -> dict[str, Any]:
+        """The panel as it crosses to the page: docs/views.md, "A panel"."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "rows": _axis(self.rows),
+            "cols": _axis(self.cols),
+            "values": array(self.values, np.float32),
+            "scale": self.scale,
+            "range": list(self.range or colour_range(self.values, self.scale, self.excluded)),
+            "unit": self.unit,
+            "sign": self.sign,
+            "toward": self.toward,
+            "excluded": [int(column) for column in self.excluded],
+            "causal": self.causal,
+            "texts": None if self.texts is None else array(self.texts, np.int32),
+            "top": None if self.top is None else _top(self.top),
+            "vocabulary": None if self.vocabulary is None else list(self.vocabulary),
+            "thumbnails": None if self.thumbnails is None else array(self.thumbnails, np.uint8),
+        }
+
+    def _check_pictures(self, shape: tuple[int, int]) -> None:
+        if self.thumbnails is None:
+            return
+        _require(self.thumbnails.dtype == np.uint8, f"thumbnails are {self.thumbnails.dtype}, not uint8")
+        _require(
+            self.thumbnails.ndim == 4 and self.thumbnails.shape[:2] == shape,
+            f"thumbnails are {self.thumbnails.shape}, not [{shape[0]}, {shape[1]}, s, s]",
+        )
+
+    def _check_words(self, shape: tuple[int, int]) -> None:
+        known = len(self.vocabulary or ())
+        indices = [array for array in (self.texts, self.top and self.top.ids) if array is not None]
+        for index in indices:
+            _require(index.shape[:2] == shape, f"an array of words is {index.shape}, the panel {shape}")
+            _require(index.size == 0 or int(index.max()) < known, f"a word's index is beyond the {known} in vocabulary")
+        if self.top is not None:
+            _require(self.top.ids.shape == self.top.values.shape, "top has as many values as ids, or is wrong")
+
+
+def array(values: np.ndarray, dtype: type[np.generic]) -> dict[str, Any]:
+    """An array as it crosses to the page: shape, dtype and bytes together, little endian, C order."""
+    plain = np.ascontiguousarray(values, np.dtype(dtype).newbyteorder("<"))
+    return {"shape": list(plain.shape), "dtype": np.dtype(dtype).name, "data": plain.tobytes()}
+
+
+def colour_range(values: np.ndarray, scale: str, excluded: Sequence[int] = ()) -> tuple[float, float]:
+    """The colours' ends: symmetric around 0 if signed; else from 0, or from the least value if one is negative."""
+    kept = np.delete(np.asarray(values, np.float64), list(excluded), axis=1)
+    finite = kept[np.isfinite(kept)]
+    if scale == "signed":
+        most = float(np.abs(finite).max(initial=0.0)) or 1.0
+        return -most, most
+    low, high = min(0.0, float(finite.min(initial=0.0))), float(finite.max(initial=-np.inf))
+    return low, high if high > low else low + 1.0
+
+
+def _axis(axis: Axis) -> dict[str, Any]:
+    return {"name": axis.name, "labels": [str(label) for label in axis.labels]}
+
+
+def _top(top: Top) -> dict[str, Any]:
+    return {"ids": array(top.ids, np.int32), "values": array(top.values, np.float32)}
+
+
+def _require(condition: object, problem: str) -> None:
+    if not condition:
+        raise ValueError(f"This panel cannot be drawn: {problem}.")
