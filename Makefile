@@ -1,0 +1,41 @@
+# `make help` lists what there is. The work of setting up is in tools/setup.py.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+# The tests use no network. Browser tests take this browser; empty means Playwright's own.
+OFFLINE = HF_HUB_OFFLINE=1 CHROMIUM="$$(cat .make/browser.path)"
+QUICK = not slow and not browser and not notebook
+
+.PHONY: help lab setup setup-tests test test-quick lint clean
+
+help:  ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1	\2/p' Makefile | expand -t 20
+
+lab: setup  ## set up what is missing, then open JupyterLab on the quickstart
+	@$(BIN)/python tools/lab.py
+
+setup:  ## bring what the project needs, without the browser for the tests
+	@$(PYTHON) tools/setup.py
+
+setup-tests:
+	@$(PYTHON) tools/setup.py --tests
+
+test: setup-tests lint  ## every check and every test
+	@echo "Python tests: all (about 20 min)"
+	@$(OFFLINE) $(BIN)/python -m pytest -q
+
+test-quick: setup-tests lint  ## the same without slow tests, browsers and notebooks, under 3 min
+	@echo "Python tests: the quick ones (about 2 min)"
+	@$(OFFLINE) $(BIN)/python -m pytest -q -m "$(QUICK)"
+
+lint: setup-tests  ## ruff, mypy, the TypeScript compiler and the TypeScript tests
+	@echo "Style and types (about 1 min)"
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@npm run --silent typecheck
+	@npm test --silent
+
+clean:  ## remove all that was made here, but not the model in the user's cache
+	rm -rf .venv .make node_modules lib dist mi_widgets/static mi_widgets/labextension
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
