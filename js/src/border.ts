@@ -75,7 +75,7 @@ export interface LoopTraits {
 
 /** What AttentionMap adds. */
 export interface AttentionTraits extends LoopTraits {
-  open: PanelWire | Empty;
+  pattern: PanelWire | Empty;
   opened: number[];
 }
 

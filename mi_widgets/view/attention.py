@@ -14,12 +14,12 @@ def wire(panel: Panel | None, _: object) -> dict[str, Any]:
 
 
 class AttentionMap(Loop):
-    """All heads as thumbnails in `panels[0]` (layer x head), the open one's exact pattern in `open`.
+    """All heads as thumbnails in `panels[0]` (layer x head), the open one's exact pattern in `pattern`.
 
-    A click sends `open`; the answer is `open` and `opened` together, inside one `hold_sync`.
+    A click sends `open`; the answer is `pattern` and `opened` together, inside one `hold_sync`.
     """
 
     stem = "attention"
 
-    open = t.Instance(Panel, allow_none=True).tag(sync=True, to_json=wire)
+    pattern = t.Instance(Panel, allow_none=True).tag(sync=True, to_json=wire)
     opened = t.List(t.Int()).tag(sync=True)

@@ -82,7 +82,7 @@ class Loop(anywidget.AnyWidget):
             request, details = self._understood(message)
             self._take_draft(message)
             self._handler(request)(*details)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, a person must see it
             self.explain(error)
 
     def fail(self, error: BaseException, *, what: str = "", fix: str = "") -> None:

@@ -1,0 +1,45 @@
+// A stand-in for anywidget: a model that is filled from the fixture and remembers what the page sent.
+
+function revived(value) {
+  if (Array.isArray(value)) return value.map(revived);
+  if (value === null || typeof value !== "object") return value;
+  if ("bytes" in value) return new DataView(Uint8Array.from(atob(value.bytes), (letter) => letter.charCodeAt(0)).buffer);
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, revived(part)]));
+}
+
+class StandIn {
+  constructor(state) {
+    this.state = state;
+    this.listeners = new Map();
+    this.sent = [];
+    this.saved = 0;
+  }
+  get(name) {
+    return this.state[name];
+  }
+  set(name, value) {
+    this.state[name] = value;
+    for (const does of this.listeners.get(`change:${name}`) ?? []) does();
+  }
+  save_changes() {
+    this.saved += 1;
+  }
+  send(message) {
+    this.sent.push(message);
+  }
+  on(event, does) {
+    if (!this.listeners.has(event)) this.listeners.set(event, new Set());
+    this.listeners.get(event).add(does);
+  }
+  off(event, does) {
+    this.listeners.get(event)?.delete(does);
+  }
+}
+
+const { stem, state } = await (await fetch("scene.json")).json();
+const { default: widget } = await import(`./${stem}.js`);
+const life = new AbortController();
+window.model = new StandIn(revived(state));
+window.life = life;
+widget.render({ model: window.model, el: document.getElementById("here"), signal: life.signal });
+document.body.dataset.mounted = "true";

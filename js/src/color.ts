@@ -1,0 +1,106 @@
+// Colour without a page: two colormaps, made once a theme, and the arithmetic of contrast.
+
+export type Rgb = readonly [number, number, number];
+export type Theme = "light" | "dark";
+export type Scale = "signed" | "sequential";
+
+const STEPS = 256;
+
+// cividis (Nuñez, Anderton, Renslow 2018) at ten even steps: the same for most kinds of colour vision, and in greyscale.
+const CIVIDIS: Rgb[] = [
+  [0, 32, 77], [0, 51, 111], [57, 72, 107], [87, 92, 109], [112, 113, 115],
+  [138, 135, 121], [166, 157, 117], [196, 181, 108], [228, 207, 91], [255, 234, 70],
+];
+
+// Orange to blue through the quiet colour of the page, as [lightness, chroma, hue] in OKLCH: equal steps look equal,
+// and both arms are equally strong. On a dark page the arms grow lighter, on a light page darker.
+const ARMS: Record<Theme, { zero: number; arms: [at: number, lightness: number, chroma: number][] }> = {
+  light: { zero: 0.968, arms: [[0.5, 0.79, 0.1], [1, 0.5, 0.14]] },
+  dark: { zero: 0.265, arms: [[0.5, 0.5, 0.1], [1, 0.8, 0.125]] },
+};
+const ORANGE = 55;
+const BLUE = 250;
+
+/** The colour for a place t in 0..1 of a scale; -1..1 becomes 0..1 by `place`. */
+export function colormap(scale: Scale, theme: Theme): (t: number) => Rgb {
+  const table = TABLES[scale === "signed" ? theme : "cividis"];
+  return (t) => table[Math.min(STEPS - 1, Math.max(0, Math.round(t * (STEPS - 1))))];
+}
+
+/** Where a value lies in its range, 0..1, clipped; NaN stays NaN. `flip` swaps the two arms. */
+export function place(value: number, [low, high]: readonly [number, number], flip = false): number {
+  const t = Math.min(1, Math.max(0, (value - low) / (high - low)));
+  return flip ? 1 - t : t;
+}
+
+/** Text colour on a filled cell: whichever of near-black and white has the better contrast. */
+export function ink(background: Rgb): string {
+  return contrast(background, [255, 255, 255]) >= contrast(background, [16, 18, 22]) ? "#ffffff" : "#101216";
+}
+
+/** The WCAG contrast ratio, 1..21. */
+export function contrast(a: Rgb, b: Rgb): number {
+  const [dark, light] = [luminance(a), luminance(b)].sort((x, y) => x - y);
+  return (light + 0.05) / (dark + 0.05);
+}
+
+/** Relative luminance, 0..1. */
+export function luminance(rgb: Rgb): number {
+  const [r, g, b] = rgb.map((part) => linear(part / 255));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+
+export function css([r, g, b]: Rgb): string {
+  return `rgb(${r} ${g} ${b})`;
+}
+
+/** A computed CSS colour (`rgb(…)`, `rgba(…)`) as numbers, or null where nothing is painted. */
+export function parseCss(text: string): Rgb | null {
+  const parts = text.match(/[\d.]+/g)?.map(Number);
+  if (!text.startsWith("rgb") || !parts || parts.length < 3 || parts[3] === 0) return null;
+  return [parts[0], parts[1], parts[2]];
+}
+
+const linear = (x: number) => (x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4);
+const gamma = (x: number) => (x <= 0.0031308 ? 12.92 * x : 1.055 * x ** (1 / 2.4) - 0.055);
+
+function fromOklch(lightness: number, chroma: number, hue: number): Rgb {
+  const a = chroma * Math.cos((hue * Math.PI) / 180);
+  const b = chroma * Math.sin((hue * Math.PI) / 180);
+  const l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
+  const m = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3;
+  const s = (lightness - 0.0894841775 * a - 1.291485548 * b) ** 3;
+  const rgb = [
+    4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s,
+    -1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s,
+    -0.0041960863 * l - 0.7034186147 * m + 1.707614701 * s,
+  ];
+  return rgb.map((x) => Math.round(255 * gamma(Math.min(1, Math.max(0, x))))) as unknown as Rgb;
+}
+
+function arm(strength: number, hue: number, theme: Theme): Rgb {
+  const { zero, arms } = ARMS[theme];
+  const stops: [number, number, number][] = [[0, zero, 0], ...arms];
+  const next = stops.findIndex(([at]) => at >= strength) || 1;
+  const [[from, l0, c0], [to, l1, c1]] = [stops[next - 1], stops[next]];
+  const w = (strength - from) / (to - from);
+  return fromOklch(l0 + w * (l1 - l0), c0 + w * (c1 - c0), hue);
+}
+
+function diverging(t: number, theme: Theme): Rgb {
+  return arm(Math.abs(2 * t - 1), t < 0.5 ? ORANGE : BLUE, theme);
+}
+
+function cividis(t: number): Rgb {
+  const at = t * (CIVIDIS.length - 1);
+  const from = Math.min(CIVIDIS.length - 2, Math.floor(at));
+  return CIVIDIS[from].map((part, i) => Math.round(part + (at - from) * (CIVIDIS[from + 1][i] - part))) as unknown as Rgb;
+}
+
+const table = (color: (t: number) => Rgb) => Array.from({ length: STEPS }, (_, i) => color(i / (STEPS - 1)));
+
+const TABLES = {
+  cividis: table(cividis),
+  light: table((t) => diverging(t, "light")),
+  dark: table((t) => diverging(t, "dark")),
+};

@@ -1,0 +1,6 @@
+// Heatmap: panels to look at and to pick from.
+
+import { maps } from "./maps";
+import { view } from "./shell";
+
+export default view(maps);

@@ -1,0 +1,58 @@
+// The host's theme as canvases need it: dark or light, fonts and colours as they are on the page now.
+
+import { luminance, parseCss, type Theme } from "./color";
+
+export type Look = {
+  theme: Theme;
+  font: string;
+  text: string;
+  muted: string;
+  paper: string;
+  pick: string;
+  line: string;
+};
+
+/** What the page looks like where `root` stands. Sets `data-theme` first, which the stylesheet answers to. */
+export function readLook(root: HTMLElement): Look {
+  root.dataset.theme = themeBehind(root);
+  const style = getComputedStyle(root);
+  const color = (name: string) => style.getPropertyValue(`--mi-${name}`).trim();
+  return {
+    theme: root.dataset.theme as Theme,
+    font: style.fontFamily,
+    text: color("text"),
+    muted: color("muted"),
+    paper: color("paper"),
+    pick: color("pick"),
+    line: color("line"),
+  };
+}
+
+/** Call back whenever the host may have changed its theme: at once, and again after its stylesheet has had time to load. */
+export function watchLook(changed: () => void, signal: AbortSignal): void {
+  let late = 0;
+  const soon = () => {
+    changed();
+    clearTimeout(late);
+    late = window.setTimeout(changed, 400);
+  };
+  const observer = new MutationObserver(soon);
+  for (const element of [document.documentElement, document.body])
+    observer.observe(element, { attributes: true, attributeFilter: ["class", "style", "data-jp-theme-name", "data-theme"] });
+  for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"])
+    matchMedia(query).addEventListener("change", soon, { signal });
+  signal.addEventListener("abort", () => (observer.disconnect(), clearTimeout(late)));
+}
+
+function themeBehind(root: HTMLElement): Theme {
+  for (let node: Element | null = root.parentElement ?? hostOf(root); node; node = node.parentElement ?? hostOf(node)) {
+    const background = parseCss(getComputedStyle(node).backgroundColor);
+    if (background) return luminance(background) < 0.3 ? "dark" : "light";
+  }
+  return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+}
+
+function hostOf(node: Element): Element | null {
+  const home = node.getRootNode();
+  return home instanceof ShadowRoot ? home.host : null;
+}

@@ -1,0 +1,132 @@
+// The conversation with Python: traits read and written, requests sent, and whether an answer is on its way.
+
+import { filled, sameAct, sameDraft, samePicks, sortedPicks } from "./border";
+import type { Act, AttentionTraits, Draft, Message, Pick, Result } from "./border";
+
+/** What anywidget hands to a view, as far as a view uses it. */
+export interface Model {
+  get<K extends keyof AttentionTraits>(name: K): AttentionTraits[K];
+  set<K extends keyof AttentionTraits>(name: K, value: AttentionTraits[K]): void;
+  save_changes(): void;
+  send(message: Message): void;
+  on(event: string, does: () => void): void;
+  off(event: string, does: () => void): void;
+}
+
+type Trait = keyof AttentionTraits;
+const PATIENCE = 6000; // after this many milliseconds without a sign from the kernel, say so
+
+export class Loop {
+  private asked = false;
+  private unanswered = false;
+  private timer = 0;
+  private readonly curious = new Set<() => void>();
+
+  constructor(
+    private readonly model: Model,
+    readonly signal: AbortSignal,
+  ) {
+    this.listen(["status", "progress", "result", "error", "code", "pattern"], () => this.answered());
+    signal.addEventListener("abort", () => clearTimeout(this.timer));
+  }
+
+  get<K extends Trait>(name: K): AttentionTraits[K] {
+    return this.model.get(name);
+  }
+
+  /** Call now, and whenever one of these traits changes. */
+  watch(names: Trait[], does: () => void): void {
+    this.listen(names, does);
+    does();
+  }
+
+  /** Call now, and whenever the view starts or stops waiting for the kernel. */
+  watchBusy(does: () => void): void {
+    this.curious.add(does);
+    this.watch(["status", "progress"], does);
+  }
+
+  get draft(): Draft {
+    return { picks: this.get("picks"), act: this.get("act") };
+  }
+
+  /** The last run, if there is one. */
+  get result(): Result | null {
+    const result = this.get("result");
+    return filled(result) ? result : null;
+  }
+
+  /** Whether the result shown answers another question than the one drafted now. */
+  get stale(): boolean {
+    return !!this.result && !sameDraft(this.result, this.draft);
+  }
+
+  get busy(): boolean {
+    return this.asked || ["running", "waiting"].includes(this.get("status"));
+  }
+
+  /** Whether the kernel has been silent for so long that a person should know. */
+  get silent(): boolean {
+    return this.unanswered;
+  }
+
+  pick(picks: Pick[]): void {
+    if (!samePicks(picks, this.get("picks"))) this.write("picks", sortedPicks(picks));
+  }
+
+  plan(act: Act): void {
+    if (!sameAct(act, this.get("act"))) this.write("act", act);
+  }
+
+  run(): void {
+    this.ask({ type: "run", ...this.draft });
+  }
+
+  stop(): void {
+    this.model.send({ type: "stop" });
+  }
+
+  requestCode(): void {
+    this.model.send({ type: "code", ...this.draft });
+  }
+
+  open(row: number, col: number): void {
+    this.model.send({ type: "open", row, col });
+  }
+
+  private write<K extends Trait>(name: K, value: AttentionTraits[K]): void {
+    this.model.set(name, value);
+    this.model.save_changes();
+  }
+
+  private ask(message: Message): void {
+    this.asked = true;
+    this.timer = window.setTimeout(() => this.doubt(), PATIENCE);
+    this.tell();
+    this.model.send(message);
+  }
+
+  private doubt(): void {
+    this.asked = false;
+    this.unanswered = true;
+    this.tell();
+  }
+
+  private answered(): void {
+    clearTimeout(this.timer);
+    if (!this.asked && !this.unanswered) return;
+    this.asked = this.unanswered = false;
+    this.tell();
+  }
+
+  private tell(): void {
+    for (const does of this.curious) does();
+  }
+
+  private listen(names: Trait[], does: () => void): void {
+    for (const name of names) {
+      this.model.on(`change:${name}`, does);
+      this.signal.addEventListener("abort", () => this.model.off(`change:${name}`, does));
+    }
+  }
+}

@@ -1,0 +1,341 @@
+// One heatmap on the page: canvas cells under sticky headers, with hover, picking and the keyboard.
+
+import type { Panel, Token } from "./border";
+import { h } from "./dom";
+import { axisWord } from "./format";
+import { cellAt, cellSize, nearestCell, ranks, rectangle, step, type Cell, type Fit, type Size } from "./geometry";
+import type { Look } from "./look";
+import { LABEL, colHeader, fresh, paintCells, paintCols, paintMarks, paintRows, rowHeader, type Header, type Sheet } from "./paint";
+import { readout, spoken } from "./reading";
+import type { Mode } from "./selection";
+
+export type Pointing = {
+  hover?: (cell: Cell | null) => void;
+  pick?: (cells: Cell[], mode: Mode) => void;
+  clear?: () => void;
+};
+
+const TITLE = 15; // the line of the column axis's name
+const LEAN = Math.SQRT1_2; // slanted labels go up and to the right by this much of their length
+let born = 0;
+
+export class HeatMap {
+  readonly element: HTMLElement;
+  readonly readout = h("p", { class: "mi-readout", "aria-hidden": "true", "data-testid": "readout" });
+  private readonly id = `mi-map-${++born}`;
+  private readonly cells = h("canvas", { "data-testid": "cells" });
+  private readonly marks = h("canvas", { class: "mi-marks", "data-testid": "marks" });
+  private readonly rowLabels = h("canvas", { class: "mi-rows" });
+  private readonly colLabels = h("canvas", { class: "mi-cols" });
+  private readonly corner = h("div", { class: "mi-corner" });
+  private readonly spokenRow = h("div", { role: "row" });
+  private readonly grid: HTMLElement;
+  private rank!: Int32Array;
+  private total = 0;
+  private size: Size = { width: 1, height: 1 };
+  private rowHead: Header = { length: 0, slanted: false, step: 1 };
+  private colHead: Header = { length: 0, slanted: false, step: 1 };
+  private hovered: Cell | null = null;
+  private active: Cell = { row: 0, col: 0 };
+  private anchor: Cell | null = null; // where a drag began
+  private from: Cell | null = null; // where a rectangle by Shift and arrows began
+  private drag: Cell[] = [];
+  private picked: Cell[] = [];
+  private opened: Cell | null = null;
+  private frame = 0;
+
+  constructor(
+    private panel: Panel,
+    private tokens: Token[],
+    private look: Look,
+    private readonly to: Pointing,
+    signal: AbortSignal,
+  ) {
+    const layers = h("div", { class: "mi-layers" }, this.cells, this.marks);
+    const drawing = h("div", { class: "mi-drawing", "aria-hidden": "true" }, this.corner, this.colLabels, this.rowLabels, layers);
+    this.grid = h("div", this.gridAttributes(), drawing, h("div", { class: "mi-spoken", role: "presentation" }, this.spokenRow));
+    this.element = h("div", { class: "mi-map", "data-testid": `map-${panel.name}` }, this.grid);
+    this.setPanel(panel);
+    this.listen();
+    const observer = new ResizeObserver(() => this.layout());
+    observer.observe(this.element);
+    signal.addEventListener("abort", () => (observer.disconnect(), cancelAnimationFrame(this.frame)));
+  }
+
+  /** New numbers of the same shape: everything a person has under the pointer stays. */
+  setPanel(panel: Panel): void {
+    this.panel = panel;
+    const size = panel.scale === "signed" ? Math.abs : (x: number) => x;
+    this.rank = ranks(panel.values, panel.cols.labels.length, panel.excluded, size);
+    this.total = this.rank.reduce((most, rank) => Math.max(most, rank), 0);
+    this.layout();
+    this.read();
+  }
+
+  setLook(look: Look): void {
+    this.look = look;
+    this.layout();
+  }
+
+  setPicked(cells: Cell[]): void {
+    this.picked = cells;
+    this.grid.dataset.picked = String(cells.length);
+    this.speak();
+    this.remark();
+  }
+
+  setOpened(cell: Cell | null): void {
+    this.opened = cell;
+    this.remark();
+  }
+
+  /** Light a cell because something else on the page points at it. */
+  light(cell: Cell | null): void {
+    this.hovered = cell;
+    this.read();
+    this.remark();
+  }
+
+  /** Where a cell is, for a card beside it: relative to the map's element. */
+  spot({ row, col }: Cell): { left: number; top: number; width: number; height: number } {
+    const left = this.rowWidth() + col * this.size.width - this.grid.scrollLeft;
+    const top = this.colHeight() + row * this.size.height - this.grid.scrollTop;
+    return { left, top, ...this.size };
+  }
+
+  private gridAttributes() {
+    const { panel } = this;
+    return {
+      class: "mi-grid",
+      role: "grid",
+      tabindex: 0,
+      "data-testid": `grid-${panel.name}`,
+      "aria-label": `${panel.title || panel.name}: ${axisWord(panel.rows.name)} by ${axisWord(panel.cols.name)}`,
+      "aria-rowcount": panel.rows.labels.length,
+      "aria-colcount": panel.cols.labels.length,
+      "aria-multiselectable": this.to.pick ? "true" : null,
+    };
+  }
+
+  private shape() {
+    return { rows: this.panel.rows.labels.length, cols: this.panel.cols.labels.length };
+  }
+
+  private sheet(): Sheet {
+    return { panel: this.panel, tokens: this.tokens, look: this.look, cell: this.size };
+  }
+
+  private body(): Size {
+    const { rows, cols } = this.shape();
+    return { width: cols * this.size.width, height: rows * this.size.height };
+  }
+
+  private rowWidth(): number {
+    return Math.max(this.rowHead.length, 50);
+  }
+
+  private colHeight(): number {
+    return this.colHead.length + TITLE;
+  }
+
+  /** How far a slanted last label reaches beyond its column. */
+  private overhang(): number {
+    return this.colHead.slanted ? Math.max(0, Math.ceil(this.colHead.length * LEAN * 1.4 - this.size.width / 2)) : 2;
+  }
+
+  private layout(): void {
+    const width = this.element.clientWidth;
+    if (!width) return;
+    const brush = this.cells.getContext("2d")!;
+    this.rowHead = rowHeader(brush, this.sheet());
+    this.colHead = colHeader(brush, this.sheet());
+    for (let pass = 0; pass < 2; pass++) {
+      const available = width - this.rowWidth() - this.overhang() - 4;
+      this.size = cellSize(this.shape(), fitOf(this.panel, available));
+      this.rowHead = rowHeader(brush, this.sheet());
+      this.colHead = colHeader(brush, this.sheet());
+    }
+    this.paint();
+  }
+
+  private paint(): void {
+    const { width, height } = this.body();
+    this.grid.style.setProperty("--rows", `${this.rowWidth()}px`);
+    this.grid.style.setProperty("--cols", `${this.colHeight()}px`);
+    this.corner.replaceChildren(h("span", {}, `${axisWord(this.panel.rows.name)} ↓`));
+    paintCells(fresh(this.cells, { width, height }), this.sheet());
+    this.paintHeaders();
+    this.paintMarks();
+  }
+
+  private paintHeaders(): void {
+    const { width, height } = this.body();
+    const lit = this.lit();
+    const rows = fresh(this.rowLabels, { width: this.rowWidth(), height });
+    paintRows(rows, this.sheet(), { ...this.rowHead, length: this.rowWidth() }, lit?.row ?? null);
+    const cols = fresh(this.colLabels, { width: width + this.overhang(), height: this.colHeight() });
+    this.paintColName(cols);
+    cols.translate(0, TITLE);
+    paintCols(cols, this.sheet(), this.colHead, lit?.col ?? null);
+  }
+
+  private paintColName(brush: CanvasRenderingContext2D): void {
+    brush.font = `${LABEL}px ${this.look.font}`;
+    brush.fillStyle = this.look.muted;
+    brush.textBaseline = "middle";
+    brush.fillText(`${axisWord(this.panel.cols.name)} →`, 0, TITLE / 2);
+  }
+
+  private paintMarks(): void {
+    const { hovered, picked, drag, opened } = this;
+    const focus = this.focused() ? this.active : null;
+    paintMarks(fresh(this.marks, this.body()), this.sheet(), this.body(), { hover: hovered, focus, picked, drag, opened });
+  }
+
+  private remark(): void {
+    cancelAnimationFrame(this.frame);
+    this.frame = requestAnimationFrame(() => (this.paintHeaders(), this.paintMarks()));
+  }
+
+  private focused(): boolean {
+    return this.grid.matches(":focus-visible");
+  }
+
+  private lit(): Cell | null {
+    return this.hovered ?? (this.focused() ? this.active : null);
+  }
+
+  private rankOf({ row, col }: Cell): number {
+    return this.rank[row * this.shape().cols + col];
+  }
+
+  private read(): void {
+    const cell = this.lit();
+    const parts = cell ? readout(this.panel, cell, this.tokens, this.rankOf(cell), this.total) : [];
+    this.readout.textContent = parts.join(" · ") || "\u00a0";
+    this.readout.classList.toggle("mi-empty", !parts.length);
+  }
+
+  /** Speak the active cell: a new element each time, because screen readers ignore a changed one. */
+  private speak(): void {
+    const { row, col } = this.active;
+    const chosen = this.picked.some((cell) => cell.row === row && cell.col === col);
+    const words = spoken(this.panel, this.active, this.tokens, this.rankOf(this.active), this.total, chosen);
+    const cell = h("div", { role: "gridcell", id: `${this.id}-${row}-${col}`, "aria-colindex": col + 1, "aria-selected": String(chosen) }, words);
+    this.spokenRow.setAttribute("aria-rowindex", String(row + 1));
+    this.spokenRow.replaceChildren(cell);
+    this.grid.setAttribute("aria-activedescendant", cell.id);
+  }
+
+  // ---- pointing
+
+  private listen(): void {
+    const on = <E extends Event>(node: HTMLElement, kind: string, does: (event: E) => void) =>
+      node.addEventListener(kind, does as EventListener);
+    on<PointerEvent>(this.marks, "pointermove", (event) => this.move(event));
+    on<PointerEvent>(this.marks, "pointerdown", (event) => this.press(event));
+    on<PointerEvent>(this.marks, "pointerup", (event) => this.release(event));
+    on(this.marks, "pointercancel", () => this.abandon());
+    on(this.marks, "pointerleave", () => this.hover(null));
+    on<MouseEvent>(this.rowLabels, "click", (event) => this.pickLine(event, "row"));
+    on<MouseEvent>(this.colLabels, "click", (event) => this.pickLine(event, "col"));
+    on<KeyboardEvent>(this.grid, "keydown", (event) => this.key(event));
+    for (const kind of ["focus", "blur"]) on(this.grid, kind, () => this.refocus());
+    this.speak();
+  }
+
+  private move(event: PointerEvent): void {
+    this.hover(cellAt(event.offsetX, event.offsetY, this.size, this.shape()));
+    if (!this.anchor || !this.to.pick) return;
+    const there = nearestCell(event.offsetX, event.offsetY, this.size, this.shape());
+    const cells = rectangle(this.anchor, there);
+    this.drag = cells.length > 1 || this.drag.length ? cells : [];
+    this.remark();
+  }
+
+  private press(event: PointerEvent): void {
+    if (event.button !== 0) return;
+    this.anchor = cellAt(event.offsetX, event.offsetY, this.size, this.shape());
+    if (event.pointerType !== "touch") this.marks.setPointerCapture(event.pointerId);
+  }
+
+  private release(event: PointerEvent): void {
+    const { anchor, drag } = this;
+    this.abandon();
+    if (!anchor) return;
+    this.active = nearestCell(event.offsetX, event.offsetY, this.size, this.shape());
+    const several = event.shiftKey || event.ctrlKey || event.metaKey;
+    if (drag.length > 1) this.to.pick?.(drag, several ? "add" : "only");
+    else this.to.pick?.([anchor], several ? "toggle" : "only");
+    this.speak();
+  }
+
+  private abandon(): void {
+    this.anchor = null;
+    this.drag = [];
+    this.remark();
+  }
+
+  private hover(cell: Cell | null): void {
+    if (cell?.row === this.hovered?.row && cell?.col === this.hovered?.col) return;
+    this.light(cell);
+    this.to.hover?.(cell);
+  }
+
+  private refocus(): void {
+    this.read();
+    this.remark();
+    this.to.hover?.(this.lit());
+  }
+
+  private pickLine(event: MouseEvent, axis: "row" | "col"): void {
+    const { rows, cols } = this.shape();
+    const rise = this.colHeight() - event.offsetY;
+    const x = event.offsetX - (this.colHead.slanted ? rise : 0);
+    const cell = axis === "row" ? nearestCell(0, event.offsetY, this.size, this.shape()) : nearestCell(x, 0, this.size, this.shape());
+    const ends: [Cell, Cell] = axis === "row"
+      ? [{ ...cell, col: 0 }, { ...cell, col: cols - 1 }]
+      : [{ ...cell, row: 0 }, { ...cell, row: rows - 1 }];
+    this.to.pick?.(rectangle(...ends), event.shiftKey || event.ctrlKey || event.metaKey ? "add" : "only");
+  }
+
+  // ---- keyboard
+
+  private key(event: KeyboardEvent): void {
+    const to = step(event.key, this.active, this.shape(), event.ctrlKey || event.metaKey);
+    if (to) this.go(to, event.shiftKey);
+    else if (event.key === "Enter" || event.key === " ") this.to.pick?.([this.active], event.shiftKey ? "toggle" : "only");
+    else if (event.key === "Escape" && this.picked.length) this.to.clear?.();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  private go(to: Cell, extend: boolean): void {
+    this.from = extend ? (this.from ?? this.active) : null;
+    this.active = to;
+    this.hovered = null;
+    this.reveal(to);
+    if (this.from) this.to.pick?.(rectangle(this.from, to), "replace");
+    this.speak();
+    this.refocus();
+  }
+
+  private reveal({ row, col }: Cell): void {
+    const { left, top, width, height } = this.spot({ row, col });
+    const { clientWidth, clientHeight } = this.grid;
+    if (left < this.rowWidth()) this.grid.scrollLeft -= this.rowWidth() - left;
+    else if (left + width > clientWidth) this.grid.scrollLeft += left + width - clientWidth;
+    if (top < this.colHeight()) this.grid.scrollTop -= this.colHeight() - top;
+    else if (top + height > clientHeight) this.grid.scrollTop += top + height - clientHeight;
+  }
+}
+
+/** How large a panel's cells want to be. */
+function fitOf(panel: Panel, available: number): Fit {
+  if (panel.thumbnails) return { available, tall: Infinity, least: { width: 28, height: 28 }, most: { width: 46, height: 46 }, square: true };
+  if (panel.rows.name === "query_pos") return { available, tall: Infinity, least: { width: 6, height: 6 }, most: { width: 30, height: 30 }, square: true };
+  const tall = panel.texts ? 600 : 500;
+  const wide = panel.texts && panel.cols.labels.length <= 128 ? 38 : 6;
+  return { available, tall, least: { width: wide, height: panel.texts ? 17 : 6 }, most: { width: panel.texts ? 104 : 52, height: 28 } };
+}

@@ -1,0 +1,100 @@
+// The last run: before and after, the effect among its controls, and what several cells do together and alone.
+
+import { bandWords, controlBand } from "./band";
+import type { Outcome, Result } from "./border";
+import { bdi, h, type Child } from "./dom";
+import { percent, plain, signed } from "./format";
+import type { Loop } from "./loop";
+
+const STALE = "stale — run again";
+
+/** The result area. It is drawn anew for a new result, and only relabelled when the draft moves away from it. */
+export function resultArea(loop: Loop): HTMLElement {
+  const area = h("section", { class: "mi-result", "data-testid": "result" });
+  loop.watch(["result"], () => draw(area, loop.result));
+  loop.watch(["result", "picks", "act"], () => age(area, loop));
+  loop.watchBusy(() => area.setAttribute("aria-busy", String(loop.busy)));
+  return area;
+}
+
+/** The result in one sentence, for the live region. */
+export function resultWords({ metric, before, after, difference, control }: Result): string {
+  const change = `${metric}: ${plain(before.metric)} before, ${plain(after.metric)} after, difference ${signed(difference)}.`;
+  return control ? `${change} ${bandWords(difference, control)}` : change;
+}
+
+function draw(area: HTMLElement, result: Result | null): void {
+  area.hidden = !result;
+  area.replaceChildren(...(result ? parts(result) : []));
+  if (!result) return;
+  area.dataset.difference = String(result.difference);
+  area.dataset.hooks = result.hooks.join(" ");
+}
+
+function age(area: HTMLElement, loop: Loop): void {
+  area.classList.toggle("mi-stale", loop.stale);
+  area.dataset.stale = String(loop.stale);
+  area.setAttribute("aria-label", loop.stale ? `Result, ${STALE}` : "Result");
+}
+
+function parts(result: Result): HTMLElement[] {
+  const chip = h("span", { class: "mi-stale-chip" }, STALE);
+  const numbers = h("div", { class: "mi-numbers" }, effect(result), evidence(result));
+  const sides = h("div", { class: "mi-sides" }, side("Before", result.before), side("After", result.after, result.before));
+  return [chip, numbers, sides, together(result), remarks(result)].filter((part): part is HTMLElement => !!part);
+}
+
+function effect({ metric, before, after, difference }: Result): HTMLElement {
+  return h(
+    "div",
+    { class: "mi-effect" },
+    h("p", { class: "mi-metric" }, bdi(metric)),
+    h("p", { class: `mi-difference ${difference < 0 ? "mi-down" : "mi-up"}`, "data-testid": "difference" }, signed(difference)),
+    h("p", { class: "mi-change" }, plain(before.metric), h("span", { "aria-label": "to" }, " → "), plain(after.metric)),
+  );
+}
+
+function evidence({ difference, control }: Result): HTMLElement | null {
+  if (!control) return null;
+  const verdict = h("p", { class: "mi-verdict" }, "Stronger than ", h("b", {}, `${control.beats} of ${control.values.length}`), ` random controls`);
+  return h("div", { class: "mi-evidence" }, verdict, controlBand(difference, control), h("p", { class: "mi-fine" }, control.label));
+}
+
+function side(name: string, { top, text }: Outcome, other?: Outcome): HTMLElement {
+  const most = Math.max(...top.map(({ probability }) => probability), ...(other?.top ?? []).map(({ probability }) => probability), 1e-9);
+  return h(
+    "div",
+    { class: "mi-side", "data-testid": name.toLowerCase() },
+    h("h4", {}, name),
+    h("ol", { class: "mi-top", "aria-label": `Most likely next tokens, ${name.toLowerCase()}` }, ...top.map((entry) => candidate(entry, most))),
+    text === null ? h("p", { class: "mi-text mi-pending" }, "generating …") : h("p", { class: "mi-text" }, bdi(text)),
+  );
+}
+
+function candidate({ token, probability }: Outcome["top"][number], most: number): HTMLElement {
+  const bar = h("i", {});
+  bar.style.width = `${(100 * probability) / most}%`;
+  return h("li", {}, bdi(token.text, { class: "mi-word" }), h("span", { class: "mi-likely", "aria-hidden": "true" }, bar), h("span", { class: "mi-percent" }, percent(probability)));
+}
+
+/** Bars for the joint effect, the sum of the single ones, and each alone: where they differ, cells back each other up. */
+function together({ difference, singles, sum_of_singles: sum }: Result): HTMLElement | null {
+  if (!singles.length) return null;
+  const rows: [string, number, string][] = [["together", difference, "mi-joint"]];
+  if (sum !== null) rows.push(["sum of each alone", sum, "mi-sum"]);
+  rows.push(...singles.map(({ label, difference }): [string, number, string] => [`${label} alone`, difference, ""]));
+  const most = Math.max(...rows.map(([, value]) => Math.abs(value)), 1e-9);
+  return h("div", { class: "mi-together", "data-testid": "together" }, h("h4", {}, "Together and alone"), h("dl", {}, ...rows.flatMap((row) => bar(row, most))));
+}
+
+function bar([name, value, look]: [string, number, string], most: number): Child[] {
+  const fill = h("i", { class: value < 0 ? "mi-down" : "mi-up" });
+  fill.style.setProperty("--share", String(Math.abs(value) / most));
+  return [h("dt", { class: look }, bdi(name)), h("dd", { class: look }, h("span", { class: "mi-around-zero", "aria-hidden": "true" }, fill), signed(value))];
+}
+
+function remarks({ notes, warnings }: Result): HTMLElement | null {
+  if (!notes.length && !warnings.length) return null;
+  const items = [...warnings.map((words) => h("li", { class: "mi-warning" }, words)), ...notes.map((words) => h("li", {}, words))];
+  return h("ul", { class: "mi-remarks", "data-testid": "notes" }, ...items);
+}

@@ -1,0 +1,89 @@
+// A view from top to bottom: heading, tokens, the maps that each view draws itself, action bar, result, code, small print.
+
+import { ActionBar } from "./bar";
+import { readPanel, filled, type Pick } from "./border";
+import { errorCard } from "./card";
+import { CodePane } from "./code";
+import { h, shown } from "./dom";
+import { Loop, type Model } from "./loop";
+import { readLook, watchLook, type Look } from "./look";
+import { short } from "./reading";
+import { resultArea, resultWords } from "./result";
+import { statusChip } from "./status";
+import { Strip } from "./strip";
+
+/** What a view's own part gets, and what it gives back: its element, and how it takes a new theme. */
+export type Stage = { loop: Loop; strip: Strip; look: Look };
+export type Scene = { element: HTMLElement; setLook: (look: Look) => void };
+
+type RenderProps = { model: unknown; el: HTMLElement; signal?: AbortSignal };
+
+/** anywidget's module for a view that draws its maps with `draw`. */
+export function view(draw: (stage: Stage) => Scene) {
+  return {
+    render({ model, el, signal }: RenderProps): () => void {
+      const life = new AbortController();
+      signal?.addEventListener("abort", () => life.abort());
+      raise(new Loop(model as Model, life.signal), el, draw);
+      return () => life.abort();
+    },
+  };
+}
+
+function raise(loop: Loop, el: HTMLElement, draw: (stage: Stage) => Scene): void {
+  const root = h("div", { class: "mi-root", "data-testid": "mi-view", "data-lm-suppress-shortcuts": "true" });
+  el.append(root);
+  const strip = new Strip();
+  loop.watch(["tokens"], () => strip.show(loop.get("tokens")));
+  const scene = draw({ loop, strip, look: readLook(root) });
+  root.append(heading(loop), errorCard(loop), strip.element, scene.element, ...actions(loop), announcer(loop), smallPrint(loop));
+  watchLook(() => scene.setLook(readLook(root)), loop.signal);
+  loop.watchBusy(() => {
+    root.dataset.status = loop.get("status");
+    root.setAttribute("aria-busy", String(loop.busy));
+  });
+  loop.signal.addEventListener("abort", () => root.remove());
+}
+
+function heading(loop: Loop): HTMLElement {
+  const title = h("h3", { "data-testid": "title" });
+  const model = h("span", { class: "mi-model", "data-testid": "model" });
+  loop.watch(["title", "provenance"], () => {
+    const provenance = loop.get("provenance");
+    title.textContent = loop.get("title");
+    model.textContent = filled(provenance) ? [provenance.model, provenance.weights].filter(Boolean).join(" · ") : "";
+  });
+  const chip = statusChip(loop);
+  loop.watch(["runnable"], () => shown(chip, loop.get("runnable")));
+  return h("header", { class: "mi-head" }, h("div", { class: "mi-heading" }, title, model), chip);
+}
+
+/** The bar, the result and the code of a view that can run; nothing where numbers are shown without a model. */
+function actions(loop: Loop): HTMLElement[] {
+  const code = new CodePane(loop);
+  const bar = new ActionBar(loop, code, (pick) => nameOf(loop, pick));
+  const result = resultArea(loop);
+  loop.watch(["runnable"], () => shown(bar.element, loop.get("runnable")));
+  return [bar.element, code.element, result];
+}
+
+function nameOf(loop: Loop, [panel, row, col]: Pick): string {
+  const wire = loop.get("panels")[panel];
+  return wire ? short(readPanel(wire), { row, col }, loop.get("tokens")) : "";
+}
+
+function announcer(loop: Loop): HTMLElement {
+  const live = h("div", { class: "mi-spoken", "aria-live": "polite", "data-testid": "live" });
+  loop.watch(["result"], () => (live.textContent = loop.result ? resultWords(loop.result) : ""));
+  return live;
+}
+
+function smallPrint(loop: Loop): HTMLElement {
+  const foot = h("footer", { class: "mi-foot", "data-testid": "provenance" });
+  loop.watch(["provenance"], () => {
+    const provenance = loop.get("provenance");
+    const said = filled(provenance) ? Object.entries(provenance).filter(([, words]) => words) : [];
+    foot.replaceChildren(...said.map(([name, words]) => h("span", {}, `${name} ${words}`)));
+  });
+  return foot;
+}

@@ -1,0 +1,41 @@
+// Sliders with a number beside them and named ticks on the track.
+
+import { h } from "./dom";
+import { plain } from "./format";
+
+type Tick = { at: number; name: string; title?: string };
+type Span = { low: number; high: number; step: number };
+
+/** A factor from -2 to 3: 0 switches off, 1 changes nothing. */
+export function scaleSlider(factor: number, change: (factor: number) => void): HTMLElement[] {
+  const ticks = [{ at: 0, name: "0", title: "off" }, { at: 1, name: "1", title: "unchanged" }, { at: 2, name: "2", title: "doubled" }];
+  return slider("Factor", "factor", factor, { low: -2, high: 3, step: 0.05 }, ticks, "×", change);
+}
+
+/** A strength in median residual norms, with a mark where the direction is as strong as in the texts it was made from. */
+export function strengthSlider(strength: number, natural: number, change: (strength: number) => void): HTMLElement[] {
+  const reach = Math.max(0.6, 3 * Math.abs(natural));
+  const ticks = [{ at: 0, name: "0" }, ...(natural ? [{ at: natural, name: `natural ${plain(natural)}` }] : [])];
+  return slider("Strength", "strength", strength, { low: -reach, high: reach, step: 0.01 }, ticks, "median norms", change);
+}
+
+function slider(name: string, id: string, value: number, { low, high, step }: Span, ticks: Tick[], unit: string, change: (x: number) => void): HTMLElement[] {
+  const bounds = { min: low, max: high, step, value, "data-act": true };
+  const range = h("input", { type: "range", ...bounds, "aria-label": name, "data-testid": id });
+  const number = h("input", { type: "number", ...bounds, step: "any", "aria-label": `${name}, exact`, "data-testid": `${id}-number` });
+  const said = (from: HTMLInputElement, to: HTMLInputElement) => () => {
+    if (!Number.isFinite(from.valueAsNumber)) return;
+    to.value = from.value;
+    change(from.valueAsNumber);
+  };
+  range.addEventListener("input", said(range, number));
+  number.addEventListener("input", said(number, range));
+  const marks = ticks.map(({ at, name, title }) => tick((at - low) / (high - low), name, title));
+  return [h("div", { class: "mi-slider" }, range, h("div", { class: "mi-slider-ticks", "aria-hidden": "true" }, ...marks)), h("label", { class: "mi-number" }, number, unit)];
+}
+
+function tick(share: number, name: string, title?: string): HTMLElement {
+  const mark = h("span", { title }, name);
+  mark.style.setProperty("--at", String(share));
+  return mark;
+}
