@@ -24,7 +24,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 STATE = ROOT / ".make"
-BASE_PYTHON = getattr(sys, "_base_executable", sys.executable)  # not the one in .venv, should that be active
+BASE_PYTHON = os.path.realpath(getattr(sys, "_base_executable", sys.executable))  # also while .venv is active
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 OLDEST_NODE = 20
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
@@ -244,9 +244,9 @@ STEPS = [
     Step("venv", "Python environment (.venv)", 10, (), PYTHON.is_file, make_venv),
     Step("node", "Node", 20, (), has_node, bring_node),
     Step("torch", "PyTorch", 60, ("constraints.txt",), PYTHON.is_file, install_torch),
-    Step("packages", "Python packages", 150, PINS, PYTHON.is_file, install_packages),
-    Step("project", "The project, its widgets built", 110, SOURCES, (ROOT / "node_modules").is_dir, install_project),
-    Step("model", "Default model (93 MB, then converted)", 60, (), has_model, fetch_model),
+    Step("packages", "Python packages", 170, PINS, PYTHON.is_file, install_packages),
+    Step("project", "The project, its widgets built", 70, SOURCES, (ROOT / "node_modules").is_dir, install_project),
+    Step("model", "Default model (93 MB, then converted)", 50, (), has_model, fetch_model),
 ]
 BROWSER = Step("browser", "Browser for the tests", 60, (), has_browser, bring_browser)
 
