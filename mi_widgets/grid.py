@@ -1,0 +1,240 @@
+"""Grid: numbers with named, labelled axes, in which every cell knows its Site.
+
+Every map in the package is a Grid: an effect per layer and head, a probability per layer and position. It carries its
+unit, a sentence that says what its sign means, and where it came from. A cell that was not computed is masked, never
+zero. A Grid is saved as safetensors with JSON metadata and can be opened, shown and drawn without torch or a model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .site import Site
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+    from .selection import Selection
+
+_FORMAT = "mi_widgets.grid/1"
+_SITE_AXES = {"layer": "layer", "head": "index", "neuron": "index", "position": "position"}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis: a word (`layer head position neuron strength`), a coordinate and a label for each step."""
+
+    name: str
+    coordinates: tuple[float, ...]
+    labels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.labels:
+            object.__setattr__(self, "labels", tuple(f"{c:g}" for c in self.coordinates))
+        if len(self.labels) != len(self.coordinates):
+            raise ValueError(
+                f"axis {self.name!r} has {len(self.coordinates)} coordinates but {len(self.labels)} labels"
+            )
+
+    def __len__(self) -> int:
+        return len(self.coordinates)
+
+
+@dataclass(frozen=True, eq=False)
+class Readings:
+    """What each cell reads out: its k largest tokens. `ids` and `values` have the grid's shape plus [k]."""
+
+    ids: np.ndarray
+    values: np.ndarray
+    vocabulary: dict[int, dict[str, Any]]  #: token label by id
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Numbers on labelled axes.
+
+    values: float32 masked array, one axis for each of `axes`; masked = not computed.
+    kind, part: what a cell is, as in `Site`; kind "" for a grid whose cells are not sites (a strength sweep).
+    unit: of the numbers, for instance "logits".
+    sign: one sentence that says what a positive number means.
+    toward: 1 or -1, the sign of a cell that supports the answer (removing it would lower the metric); 0 for
+        numbers without a side, such as probabilities.
+    provenance: weights' hash, prompts, method, reference, seed, versions; what `selection` and files carry along.
+    readings: top tokens of each cell, for lenses.
+    """
+
+    values: np.ma.MaskedArray
+    axes: tuple[Axis, ...]
+    kind: str = ""
+    part: str = ""
+    title: str = ""
+    unit: str = ""
+    sign: str = ""
+    toward: int = 0
+    provenance: dict[str, Any] = field(default_factory=dict)
+    readings: Readings | None = None
+
+    def __post_init__(self) -> None:
+        values = np.ma.masked_invalid(np.ma.asarray(self.values, dtype=np.float32), copy=True)
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "axes", tuple(self.axes))
+        shape = tuple(len(axis) for axis in self.axes)
+        if values.shape != shape:
+            raise ValueError(f"values have shape {values.shape}, the axes say {shape}")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """One length for each axis."""
+        return self.values.shape
+
+    def site(self, index: Sequence[int]) -> Site:
+        """The Site of the cell at `index` (one integer for each axis)."""
+        if not self.kind:
+            raise ValueError(f"the cells of {self.title or 'this grid'!r} are not places in a model")
+        if len(index) != len(self.axes):
+            raise IndexError(f"a cell of this grid has {len(self.axes)} indices, not {len(index)}")
+        places = {
+            _SITE_AXES[axis.name]: int(axis.coordinates[i]) for axis, i in zip(self.axes, index, strict=True)
+        }
+        return Site(self.kind, part=self.part, **places)  # type: ignore[arg-type]
+
+    def index(self, site: Site) -> tuple[int, ...]:
+        """The index of the cell that is `site`; KeyError when the grid does not hold it."""
+        try:
+            found = tuple(
+                axis.coordinates.index(getattr(site, _SITE_AXES[axis.name]))  # type: ignore[arg-type]
+                for axis in self.axes
+            )
+        except ValueError:
+            found = ()
+        if not found or self.site(found) != site:
+            raise KeyError(f"{site} is not a cell of {self.title or 'this grid'!r}")
+        return found
+
+    def cells(self) -> Iterator[tuple[tuple[int, ...], float]]:
+        """Every computed cell as (index, value), in order."""
+        for index in np.argwhere(~np.ma.getmaskarray(self.values)):
+            place = tuple(int(i) for i in index)
+            yield place, float(self.values[place])
+
+    def top(self, k: int = 10, by: str = "magnitude") -> list[tuple[Site, float]]:
+        """The k strongest cells, best first, as (Site, value).
+
+        by: "magnitude" (largest absolute value), "toward" (supports the answer most) or "against".
+        """
+        strength = self._strength(by)
+        cells = [(i, v) for i, v in self.cells() if by == "magnitude" or strength(v) > 0]
+        cells.sort(key=lambda cell: -strength(cell[1]))
+        return [(self.site(index), value) for index, value in cells[:k]]
+
+    def _strength(self, by: str) -> Any:
+        side = self.toward or 1
+        orders = {"magnitude": abs, "toward": lambda v: side * v, "against": lambda v: -side * v}
+        if by not in orders:
+            raise ValueError(f"by must be one of {', '.join(orders)}, not {by!r}")
+        return orders[by]
+
+    def select(
+        self,
+        top: int | None = None,
+        above: float | None = None,
+        sites: Sequence[Site] | None = None,
+        by: str = "magnitude",
+    ) -> Selection:
+        """The cells that a rule picks, as a Selection: the `top` k, all `above` a threshold, or named `sites`."""
+        from .selection import Selection
+
+        return Selection.from_grid(self, top=top, above=above, sites=sites, by=by)
+
+    def show(self) -> Any:
+        """The grid as an interactive heatmap (no model needed)."""
+        from .view.heatmap import Heatmap
+
+        return Heatmap.of(self)
+
+    def figure(self) -> go.Figure:
+        """The grid as a plotly figure, for papers and pages."""
+        from .view.figure import of_grid
+
+        return of_grid(self)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row for each computed cell: a column for each axis, its label where it differs, and `value`."""
+        import pandas as pd
+
+        rows = []
+        for index, value in self.cells():
+            row: dict[str, Any] = {}
+            for axis, i in zip(self.axes, index, strict=True):
+                row[axis.name] = axis.coordinates[i]
+                if axis.labels[i] != f"{axis.coordinates[i]:g}":
+                    row[f"{axis.name}_label"] = axis.labels[i]
+            rows.append({**row, "value": value})
+        return pd.DataFrame(rows)
+
+    def __sub__(self, other: Grid) -> Grid:
+        """Cell by cell difference; both grids must have the same axes and kind of cell."""
+        if (self.axes, self.kind, self.part) != (other.axes, other.kind, other.part):
+            ours, theirs = ([f"{a.name}[{len(a)}]" for a in g.axes] for g in (self, other))
+            raise ValueError(
+                f"these grids have different cells: {self.kind}.{self.part} {ours} against "
+                f"{other.kind}.{other.part} {theirs} (or other labels); compare maps of the same prompts"
+            )
+        return replace(
+            self,
+            values=self.values - other.values,
+            title=f"{self.title} − {other.title}",
+            sign="Positive: larger in the first map.",
+            provenance={"first": self.provenance, "second": other.provenance},
+            readings=None,
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the grid to a safetensors file; `Grid.load` opens it without a model."""
+        from safetensors.numpy import save_file
+
+        arrays = {"values": np.ma.filled(self.values, np.nan).astype(np.float32)}
+        if self.readings is not None:
+            arrays["reading_ids"] = self.readings.ids.astype(np.int32)
+            arrays["reading_values"] = self.readings.values.astype(np.float32)
+        save_file(arrays, str(path), metadata={"grid": json.dumps(self._header())})
+        return Path(path)
+
+    def _header(self) -> dict[str, Any]:
+        plain = {name: getattr(self, name) for name in _PLAIN}
+        axes = [{"name": a.name, "coordinates": a.coordinates, "labels": a.labels} for a in self.axes]
+        vocabulary = None if self.readings is None else self.readings.vocabulary
+        return {"format": _FORMAT, "axes": axes, "vocabulary": vocabulary, **plain}
+
+    @classmethod
+    def load(cls, path: str | Path) -> Grid:
+        """Open a grid that `save` wrote; files of another or a newer format are refused."""
+        from safetensors import safe_open
+
+        with safe_open(str(path), framework="numpy") as file:
+            header = json.loads((file.metadata() or {}).get("grid", "{}"))
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if header.pop("format", None) != _FORMAT:
+            raise ValueError(f"{path} is not a grid of format {_FORMAT}")
+        unknown = set(header) - {"axes", "vocabulary", *_PLAIN}
+        if unknown:
+            raise ValueError(f"{path} has the unknown field {sorted(unknown)[0]!r}")
+        axes = tuple(
+            Axis(a["name"], tuple(a["coordinates"]), tuple(a["labels"])) for a in header.pop("axes")
+        )
+        vocabulary = header.pop("vocabulary")
+        readings = None
+        if vocabulary is not None:
+            words = {int(id_): token for id_, token in vocabulary.items()}
+            readings = Readings(arrays["reading_ids"], arrays["reading_values"], words)
+        return cls(arrays["values"], axes, readings=readings, **header)
+
+
+_PLAIN = ("kind", "part", "title", "unit", "sign", "toward", "provenance")

@@ -1,0 +1,6 @@
+"""Locate: which parts of a model produce a behaviour. Every method returns a Grid."""
+
+from .causal import causal
+from .vocabulary import lens
+
+__all__ = ["causal", "lens"]

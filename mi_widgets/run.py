@@ -1,0 +1,154 @@
+"""Run: one prompt through a model, with or without a Recipe; and what comes out, as a value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from .intervention import Recipe
+from .model import Model
+from .model.hooks import Clock, as_hooks
+from .model.tokens import Prompt
+from .task import Pair
+
+Texts = str | Sequence[str]
+_COLLAPSED = 0.99  # entropy as a share of ln(d_vocab): closer to uniform than this says nothing any more
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """The result of one forward pass.
+
+    ids: [pos]. tokens: one label for each. logits: [pos, d_vocab], detached. warnings: what went wrong inside, in words.
+    """
+
+    ids: torch.Tensor
+    tokens: list[dict[str, Any]]
+    logits: torch.Tensor
+    model: Model = field(repr=False)
+    recipe: Recipe = field(default_factory=Recipe)
+    warnings: tuple[str, ...] = ()
+
+    def top(self, k: int = 10, position: int = -1) -> list[tuple[str, float]]:
+        """The k most probable next tokens at a position, as (text, probability)."""
+        return [(token["text"], p) for token, p in self.top_labels(k, position)]
+
+    def top_labels(self, k: int = 10, position: int = -1) -> list[tuple[dict[str, Any], float]]:
+        """The same with whole token labels."""
+        values, ids = self.logits[position].float().softmax(-1).topk(k)
+        return list(zip(self.model.labels(ids), values.tolist(), strict=True))
+
+    def metric(self, answer: Texts, foil: Texts) -> float:
+        """logit(answer) − logit(foil) at the last position; several texts count as their logsumexp."""
+        return float(reader(self.model, "logit_diff", answer, foil)(self.logits[-1:])[0])
+
+
+def run(model: Any, prompt: Prompt, recipe: Recipe | None = None, *, prepend_bos: bool | None = None) -> Run:
+    """Run a prompt, with a recipe if one is given. Cost: one forward pass.
+
+    Raises ValueError when the recipe touches no position of this prompt or names a site the model lacks.
+    """
+    model, recipe = Model.of(model), recipe or Recipe()
+
+    def work() -> Run:
+        ids = model.ids(prompt, prepend_bos)
+        edits = model.compile(recipe, Clock(ids.shape[1]))
+        logits = model.forward(ids, as_hooks(edits))[0].detach()
+        return Run(ids[0], model.labels(ids), logits, model, recipe, health(logits))
+
+    return model.do(work)
+
+
+def health(logits: torch.Tensor) -> tuple[str, ...]:
+    """Warnings about logits [pos, d_vocab]: not a number, infinite, or collapsed to a uniform distribution."""
+    if not bool(torch.isfinite(logits).all()):
+        return ("the model's output is not a number (NaN or infinity); the edit is too strong",)
+    logp = logits[-1].float().log_softmax(-1)
+    entropy = float(-(logp.exp() * logp).sum())
+    if entropy > _COLLAPSED * math.log(logits.shape[-1]):
+        return ("the output has collapsed: every token is about equally likely",)
+    return ()
+
+
+def generate(
+    model: Any,
+    prompt: Prompt,
+    recipe: Recipe | None = None,
+    max_new_tokens: int = 40,
+    temperature: float = 0.0,
+    seed: int = 0,
+    *,
+    on_text: Callable[[str], None] | None = None,
+    prepend_bos: bool | None = None,
+) -> str:
+    """The text that follows a prompt, under a recipe if one is given.
+
+    temperature 0 is greedy. Equal seeds give equal texts, whatever else draws random numbers. Positions in the recipe
+    are absolute: position 5 is the prompt's sixth token also while later tokens are made. on_text is called with the
+    text so far after each token.
+    """
+    model = Model.of(model)
+
+    def work() -> str:
+        new: list[int] = []
+        text = ""
+        for id_ in model.stream(model.ids(prompt, prepend_bos), recipe, max_new_tokens, temperature, seed):
+            new.append(id_)
+            text = model.tokenizer.decode(new, skip_special_tokens=True)
+            if on_text is not None:
+                on_text(text)
+        return text
+
+    return model.do(work)
+
+
+def reader(
+    model: Model, metric: str, answer: Texts, foil: Texts
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A named metric as a function of last-position logits [row, d_vocab] -> [row]; higher supports the answer."""
+    answers, foils = _ids(model, answer), _ids(model, foil)
+    shared = set(answers) & set(foils)
+    if shared:
+        raise ValueError(f"{answer!r} and {foil!r} share a token: nothing to tell apart")
+
+    def logit_diff(logits: torch.Tensor) -> torch.Tensor:
+        x = logits.float()
+        return x[:, answers].logsumexp(-1) - x[:, foils].logsumexp(-1)
+
+    def logprob(logits: torch.Tensor) -> torch.Tensor:
+        return logits.float().log_softmax(-1)[:, answers].logsumexp(-1)
+
+    def accuracy(logits: torch.Tensor) -> torch.Tensor:
+        return (logits[:, answers].amax(-1) > logits[:, foils].amax(-1)).float()
+
+    return {"logit_diff": logit_diff, "logprob": logprob, "accuracy": accuracy}[metric]
+
+
+def pair_reader(model: Model, metric: str, pair: Pair) -> Callable[[torch.Tensor], torch.Tensor]:
+    """`reader` for a Pair's own answer and foil."""
+    return reader(model, metric, pair.answer, pair.foil)
+
+
+def metric_name(metric: str, answer: Texts, foil: Texts) -> str:
+    """How a metric is written on a figure: logit(" Mary") − logit(" John")."""
+    left, right = (_quoted(texts) for texts in (answer, foil))
+    names = {
+        "logit_diff": f"logit({left}) − logit({right})",
+        "logprob": f"log p({left})",
+        "accuracy": f"{left} above {right}",
+    }
+    return names[metric]
+
+
+def _quoted(texts: Texts) -> str:
+    words = [texts] if isinstance(texts, str) else list(texts)
+    shown = [f'"{word}"' for word in words[:3]] + (["…"] if len(words) > 3 else [])
+    return ", ".join(shown)
+
+
+def _ids(model: Model, texts: Texts) -> list[int]:
+    return [model.single(text) for text in ([texts] if isinstance(texts, str) else texts)]

@@ -1,0 +1,88 @@
+"""Site: where. One address inside a model, as a frozen value.
+
+A Site names an activation the way the field does: a head's output `z`, the residual stream before a block, one neuron.
+It holds no tensor and knows no hook name; the model room turns it into one. Sites hash and compare by value, print
+short (`L9H4`, `resid_pre.L3@5`), and impossible ones are refused when they are made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+#: The parts of each kind of object; the first is the default.
+PARTS: dict[str, tuple[str, ...]] = {
+    "embedding": ("out",),
+    "residual": ("pre", "mid", "post"),
+    "head": ("z", "q", "k", "v"),
+    "ffn": ("out",),
+    "neuron": ("post", "pre"),
+}
+_INDEXED = {"head", "neuron"}
+
+
+@dataclass(frozen=True, order=True)
+class Site:
+    """One place in a model.
+
+    kind: `embedding`, `residual`, `head`, `ffn` or `neuron`.
+    layer: block number from 0; None for the embedding.
+    index: head or neuron number from 0 (`k` and `v` count key-value heads); None for the others.
+    part: which activation of the object, see `PARTS`; "" takes the kind's first.
+    position: token position, from 0, or from the end when negative; None means every position.
+    """
+
+    kind: str
+    layer: int | None = None
+    index: int | None = None
+    part: str = ""
+    position: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in PARTS:
+            raise ValueError(f"there is no kind of site called {self.kind!r}; kinds are {', '.join(PARTS)}")
+        if not self.part:
+            object.__setattr__(self, "part", PARTS[self.kind][0])
+        if self.part not in PARTS[self.kind]:
+            raise ValueError(f"a {self.kind} has no part {self.part!r}; its parts are {', '.join(PARTS[self.kind])}")
+        _whole_or_none("layer", self.layer, needed=self.kind != "embedding", kind=self.kind)
+        _whole_or_none("index", self.index, needed=self.kind in _INDEXED, kind=self.kind)
+        if self.position is not None and not _is_int(self.position):
+            raise ValueError(f"position must be an int or None, not {self.position!r}")
+
+    def __str__(self) -> str:
+        where = "" if self.position is None else f"@{self.position}"
+        if self.kind == "head":
+            part = "" if self.part == "z" else f".{self.part}"
+            return f"L{self.layer}H{self.index}{part}{where}"
+        if self.kind == "neuron":
+            return f"L{self.layer}N{self.index}{where}"
+        if self.kind == "residual":
+            return f"resid_{self.part}.L{self.layer}{where}"
+        return f"{self.kind}{'' if self.layer is None else f'.L{self.layer}'}{where}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The site as plain JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Site:
+        """The site that `to_dict` wrote; unknown fields are refused."""
+        unknown = set(data) - set(cls.__dataclass_fields__)
+        if unknown:
+            raise ValueError(f"a site has no field {sorted(unknown)[0]!r}")
+        return cls(**data)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _whole_or_none(name: str, value: Any, *, needed: bool, kind: str) -> None:
+    """Refuse a missing, superfluous, non-integer or negative number."""
+    if value is None and needed:
+        raise ValueError(f"a {kind} needs its {name}: Site({kind!r}, ..., {name}=0)")
+    if value is not None and not needed:
+        raise ValueError(f"a {kind} has no {name}, but {name}={value!r} was given")
+    if value is not None and (not _is_int(value) or value < 0):
+        raise ValueError(f"{name} must be a whole number from 0, not {value!r}")

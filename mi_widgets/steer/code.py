@@ -1,0 +1,164 @@
+"""Code: a recipe as a short program for plain TransformerLens, which gives the same numbers without this package.
+
+Every text that comes from a person or a file stands in the program as a Python literal. A direction is made again from
+the texts it came from.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..intervention import Intervention, Recipe
+from ..model import hook_name
+from ..site import Site
+
+_EDIT = '''
+def edit(at, change, strength=1.0):
+    """A hook that changes x[at] and leaves the rest as it is."""
+    def hook_fn(x, hook):
+        new = x.clone()
+        new[at] = change(x[at]) if strength == 1.0 else x[at] + strength * (change(x[at]) - x[at])
+        return new
+    return hook_fn
+'''
+_MEANS = '''
+def means(texts, names):
+    """For each name: its mean at position 0, and its mean over all other positions."""
+    caches = [bridge.run_with_cache(bridge.to_tokens(t), names_filter=names)[1] for t in texts]
+    first = {n: torch.stack([c[n][0, 0] for c in caches]).mean(0) for n in names}
+    rest = {n: torch.cat([c[n][0, 1:] for c in caches]).mean(0) for n in names}
+    return first, rest
+'''
+_CONTRAST = '''
+def contrast(positive, negative, name):
+    """The unit vector from the negative texts' mean residual to the positive ones' (first token left out)."""
+    def mean(texts):
+        caches = [bridge.run_with_cache(bridge.to_tokens(t), names_filter=[name])[1] for t in texts]
+        return torch.stack([c[name][0, 1:].mean(0) for c in caches]).mean(0)
+    v = mean(positive) - mean(negative)
+    return v / v.norm()
+'''
+
+
+def transformer_lens(recipe: Recipe, prompt: str | None = None, read: tuple[Any, Any] | None = None) -> str:
+    """The program: load the bridge, build the hooks, run before and after, print what changed.
+
+    prompt: the text to run; by default the one in the recipe's provenance.
+    read: (answer, foil) for the logit difference; by default those in the provenance, else the top tokens are printed.
+    """
+    return _Program(recipe, prompt, read).text()
+
+
+class _Program:
+    def __init__(self, recipe: Recipe, prompt: str | None, read: tuple[Any, Any] | None) -> None:
+        self.steps = [step for step in recipe.interventions if step.strength != 0]
+        known = recipe.provenance
+        self.prompt = prompt if prompt is not None else known.get("prompt", "The capital of France is")
+        self.read = read or (known.get("answer"), known.get("foil"))
+        self.source = known.get("source") or known.get("model") or "your/model"
+        self.references = list(dict.fromkeys(s.reference for s in self.steps if s.reference))
+        self.directions = list({s.direction.hash: s.direction for s in self.steps if s.direction}.values())
+
+    def text(self) -> str:
+        parts = [self._head(), _EDIT]
+        parts += [_MEANS] if self.references else []
+        parts += [_CONTRAST] if self.directions else []
+        body = [line for group in (self._values(), self._hooks(), self._run()) for line in group]
+        return "\n".join([*parts, "", *body]).replace("\n\n\n\n", "\n\n\n") + "\n"
+
+    def _head(self) -> str:
+        folder = self.source.startswith("~")
+        source = f"os.path.expanduser({self.source!r})" if folder else repr(self.source)
+        imports = [*(["import os"] if folder else []), "import numpy as np", "import torch"]
+        imports.append("from transformer_lens.model_bridge import TransformerBridge")
+        settings = ["torch.set_grad_enabled(False)", f"bridge = TransformerBridge.boot_transformers({source})"]
+        return "\n".join([*imports, "", *settings, f"prompt = {self.prompt!r}", ""])
+
+    def _values(self) -> list[str]:
+        """Lines that compute the tensors the hooks need."""
+        lines = []
+        for number, reference in enumerate(self.references):
+            names = sorted({hook_name(s.site) for s in self.steps if s.reference == reference})
+            lines += [f"first{number}, rest{number} = means({_listed(reference.texts)}, {names!r})"]
+        for number, direction in enumerate(self.directions):
+            if not direction.positive:
+                raise ValueError(f"{direction.name!r} has no texts to be made from again, so there is no code for it")
+            name = hook_name(direction.site)
+            texts = f"{_listed(direction.positive)}, {_listed(direction.negative)}"
+            lines += [f"v{number} = contrast({texts}, {name!r})  # {direction.name!r}"]
+        for number, text in enumerate(self._prompts()):
+            names = sorted({hook_name(s.site) for s in self.steps if s.prompt == text})
+            lines += [f"other{number} = bridge.run_with_cache(bridge.to_tokens({text!r}), names_filter={names!r})[1]"]
+        return lines
+
+    def _prompts(self) -> list[str]:
+        return list(dict.fromkeys(s.prompt for s in self.steps if s.prompt is not None))
+
+    def _hooks(self) -> list[str]:
+        return ["hooks = [", *(f"    {line}," for step in self.steps for line in self._step(step)), "]", ""]
+
+    def _step(self, step: Intervention) -> list[str]:
+        """The (name, hook) entries of one intervention."""
+        name, strength = hook_name(step.site), "" if step.strength == 1 else f", {step.strength!r}"
+
+        def entry(positions: str, change: str) -> str:
+            place = ", ".join([":", positions, *([str(step.site.index)] if step.site.index is not None else [])])
+            return f"({name!r}, edit(np.s_[{place}], {change}{strength}))"
+
+        positions = _positions(step.site)
+        if step.op == "mean":
+            return self._mean(step, name, entry)
+        if step.op == "replace":
+            index = "" if step.site.index is None else f", {step.site.index}"
+            number = self._prompts().index(step.prompt or "")
+            return [entry(positions, f"lambda x: other{number}[{name!r}][:, {positions}{index}]")]
+        changes = {
+            "zero": "torch.zeros_like",
+            "scale": f"lambda x: x * {step.amount!r}",
+            "add": f"lambda x: x + {self._amount(step)}",
+        }
+        return [entry(positions, changes[step.op])]
+
+    def _mean(self, step: Intervention, name: str, entry: Any) -> list[str]:
+        number = self.references.index(step.reference)
+        index = "" if step.site.index is None else f"[{step.site.index}]"
+        first, rest = (f"lambda x: {kind}{number}[{name!r}]{index}" for kind in ("first", "rest"))
+        if step.site.position is None:
+            return [entry(":1", first), entry("1:", rest)]
+        return [entry(_positions(step.site), first if step.site.position == 0 else rest)]
+
+    def _amount(self, step: Intervention) -> str:
+        assert step.direction is not None and step.amount is not None
+        number = [d.hash for d in self.directions].index(step.direction.hash)
+        return f"{step.amount * step.direction.norm!r} * v{number}"
+
+    def _run(self) -> list[str]:
+        lines = [
+            "tokens = bridge.to_tokens(prompt)",
+            "before = bridge(tokens)[0, -1]",
+            "after = bridge.run_with_hooks(tokens, fwd_hooks=hooks)[0, -1]",
+        ]
+        answer, foil = self.read
+        if not answer or not foil:
+            return [*lines, 'print("before", bridge.to_string(before.topk(5).indices[:, None]))',
+                    'print("after ", bridge.to_string(after.topk(5).indices[:, None]))']
+        return [
+            *lines,
+            f"answer = [bridge.to_single_token(t) for t in {_listed(answer)}]",
+            f"foil = [bridge.to_single_token(t) for t in {_listed(foil)}]",
+            "difference = lambda x: (x[answer].logsumexp(-1) - x[foil].logsumexp(-1)).item()",
+            "print(difference(before), difference(after), difference(after) - difference(before))",
+        ]
+
+
+def _positions(site: Site) -> str:
+    """A slice that keeps the axis: 5 -> "5:6", -1 -> "-1:"."""
+    if site.position is None:
+        return ":"
+    return f"{site.position}:" if site.position == -1 else f"{site.position}:{site.position + 1}"
+
+
+def _listed(texts: Any) -> str:
+    return repr([texts] if isinstance(texts, str) else list(texts))
+
+

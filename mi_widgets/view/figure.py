@@ -1,0 +1,101 @@
+"""Figures: Grids and Cards as plotly charts, for papers and pages. They work offline and follow no host theme.
+
+Token labels stand on numeric axes as escaped text, because plotly reads markup in labels and merges equal ones.
+"""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+
+from ..grid import Axis, Grid
+
+if TYPE_CHECKING:
+    from ..card import Card
+
+_BLUE, _ORANGE, _GREY = "#2166ac", "#b35806", "#9a9a9a"
+_SIGNED = [[0, _ORANGE], [0.5, "#f7f7f7"], [1, _BLUE]]
+_MOST_TICKS = 48
+
+
+def of_grid(grid: Grid) -> go.Figure:
+    """A heatmap of two axes (more are stacked on the rows), or a line over one."""
+    return _line(grid) if len(grid.axes) == 1 else _heatmap(grid)
+
+
+def _line(grid: Grid) -> go.Figure:
+    axis = grid.axes[0]
+    figure = go.Figure(go.Scatter(x=axis.coordinates, y=_plain(grid.values), mode="lines+markers", line_color=_BLUE))
+    figure.add_hline(y=0, line_color=_GREY, line_width=1)
+    natural = grid.provenance.get("natural")
+    if natural is not None:
+        figure.add_vline(x=natural, line_dash="dot", line_color=_GREY, annotation_text="natural strength")
+    figure.update_xaxes(title=axis.name)
+    figure.update_yaxes(title=html.escape(grid.unit))
+    return _framed(figure, grid)
+
+
+def _heatmap(grid: Grid) -> go.Figure:
+    rows, cols = grid.axes[0], grid.axes[-1]
+    values = _plain(grid.values).reshape(-1, len(cols))
+    most = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 1.0
+    colours = (
+        {"colorscale": _SIGNED, "zmin": -grid.toward * most, "zmax": grid.toward * most, "reversescale": grid.toward < 0}
+        if grid.toward
+        else {"colorscale": "Cividis", "zmin": 0, "zmax": most}
+    )
+    if grid.toward < 0:
+        colours |= {"zmin": -most, "zmax": most}
+    figure = go.Figure(go.Heatmap(z=values, colorbar_title=html.escape(grid.unit), hoverongaps=False, **colours))
+    figure.update_yaxes(title=rows.name, autorange="reversed", **(_ticks(rows) if len(grid.axes) == 2 else {}))
+    figure.update_xaxes(title=cols.name, **_ticks(cols))
+    return _framed(figure, grid)
+
+
+def _plain(values: np.ma.MaskedArray) -> np.ndarray:
+    return np.ma.filled(values.astype(float), np.nan)
+
+
+def _ticks(axis: Axis) -> dict[str, list[object]]:
+    step = -(-len(axis) // _MOST_TICKS)
+    places = list(range(0, len(axis), step))
+    return {"tickvals": places, "ticktext": [html.escape(axis.labels[i]) or "∅" for i in places]}
+
+
+def _framed(figure: go.Figure, grid: Grid) -> go.Figure:
+    source = grid.provenance
+    print_ = ", ".join(str(source[key]) for key in ("model", "weights") if source.get(key))
+    note = html.escape(" ".join(part for part in (grid.sign, f"({print_})" if print_ else "") if part))
+    figure.update_layout(
+        title={"text": f"{html.escape(grid.title)}<br><sub>{note}</sub>", "x": 0.01, "xanchor": "left"},
+        template="simple_white",
+        margin={"t": 70, "l": 60, "r": 30, "b": 60},
+    )
+    return figure
+
+
+def of_card(card: Card) -> go.Figure:
+    """One axis: every control as a dot, the effect with its interval, and zero."""
+    low, high = card.ci
+    figure = go.Figure()
+    figure.add_scatter(
+        x=card.controls, y=["controls"] * len(card.controls), mode="markers", name=html.escape(card.control),
+        marker={"color": _GREY, "size": 8, "opacity": 0.7},
+    )  # fmt: skip
+    figure.add_scatter(
+        x=[card.effect], y=["this edit"], mode="markers", name="effect", marker={"color": _BLUE, "size": 12},
+        error_x={"type": "data", "array": [high - card.effect], "arrayminus": [card.effect - low], "color": _BLUE},
+    )  # fmt: skip
+    figure.add_vline(x=0, line_color=_GREY, line_width=1)
+    source = f"{card.provenance.get('model', '')}, weights {card.provenance.get('weights', '')}"
+    note = f"{card.n} held-out items in {card.groups} groups; {source}"
+    figure.update_xaxes(title=f"change of {html.escape(card.metric)}")
+    figure.update_layout(
+        title={"text": f"{html.escape(card.verdict)}<br><sub>{html.escape(note)}</sub>", "x": 0.01, "xanchor": "left",
+               "font": {"size": 14}},
+        template="simple_white", height=260, margin={"t": 80, "l": 80, "r": 30, "b": 50}, showlegend=False,
+    )  # fmt: skip
+    return figure

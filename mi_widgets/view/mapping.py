@@ -1,0 +1,67 @@
+"""Mapping: from a Grid to the Panel that shows it, and from a picked cell back to the Grid's index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..grid import Grid
+from .panel import Axis, Panel, Top
+
+
+def panel(grid: Grid, name: str, excluded: list[int] | None = None) -> Panel:
+    """A Grid as one heatmap: its last axis are the columns, the axes before it the rows.
+
+    excluded: columns outside the colour scale, such as the BOS position.
+    """
+    rows, cols = _rows(grid), _cols(grid)
+    values = np.ma.filled(grid.values.astype(np.float32), np.nan).reshape(len(rows.labels), len(cols.labels))
+    return Panel(
+        name,
+        rows,
+        cols,
+        values,
+        title=grid.title,
+        scale="signed" if grid.toward else "sequential",
+        unit=grid.unit,
+        sign=grid.sign,
+        toward=grid.toward,  # type: ignore[arg-type]
+        excluded=excluded or [],
+        **_words(grid, values.shape),
+    )
+
+
+def index(grid: Grid, row: int, col: int) -> tuple[int, ...]:
+    """The Grid's index of a panel's cell."""
+    return (*(int(i) for i in np.unravel_index(row, grid.shape[:-1] or (1,))[: len(grid.shape) - 1]), col)
+
+
+def cell(grid: Grid, place: tuple[int, ...]) -> tuple[int, int]:
+    """The panel's (row, col) of a Grid's index: the inverse of `index`."""
+    rows = grid.shape[:-1]
+    return (int(np.ravel_multi_index(place[:-1], rows)) if rows else 0), place[-1]
+
+
+def _rows(grid: Grid) -> Axis:
+    axes = grid.axes[:-1]
+    if not axes:
+        return Axis(grid.unit or "value", [""])
+    labels = [""]
+    for axis in axes:
+        labels = [f"{left}.{right}".lstrip(".") for left in labels for right in axis.labels]
+    return Axis("·".join(axis.name for axis in axes), labels)
+
+
+def _cols(grid: Grid) -> Axis:
+    return Axis(grid.axes[-1].name, list(grid.axes[-1].labels))
+
+
+def _words(grid: Grid, shape: tuple[int, int]) -> dict[str, Any]:
+    """What is written in the cells, and listed on hover, of a lens."""
+    if grid.readings is None:
+        return {}
+    order = {id_: number for number, id_ in enumerate(grid.readings.vocabulary)}
+    ids = np.vectorize(order.__getitem__, otypes=[np.int32])(grid.readings.ids).reshape(*shape, -1)
+    values = grid.readings.values.reshape(*shape, -1)
+    return {"texts": ids[..., 0], "top": Top(ids, values), "vocabulary": list(grid.readings.vocabulary.values())}
