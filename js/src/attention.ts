@@ -12,7 +12,7 @@ import type { Strip } from "./strip";
 
 /** The open head: rebuilt for another length, refilled for another head. */
 class OpenHead {
-  readonly element = h("div", { class: "mi-open", "data-testid": "open-head" });
+  readonly element = h("div", { class: "mi-panels mi-open", "data-testid": "open-head" });
   private frame: Frame | null = null;
   private life = new AbortController();
 
@@ -35,7 +35,7 @@ class OpenHead {
     this.life.abort();
     this.life = new AbortController();
     this.frame = filled(wire) ? this.build(readPanel(wire)) : null;
-    this.element.replaceChildren(this.frame?.element ?? h("p", { class: "mi-hint" }, "Click a head to see its whole pattern here."));
+    this.element.replaceChildren(this.frame?.element ?? h("p", { class: "mi-hint mi-blank" }, "Click a head to see its whole pattern here."));
   }
 
   private build(panel: Panel): Frame {

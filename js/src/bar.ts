@@ -2,8 +2,9 @@
 
 import type { Act, Direction, Pick } from "./border";
 import type { CodePane } from "./code";
+import { promise } from "./deed";
 import { bdi, h, shown } from "./dom";
-import { count, plain } from "./format";
+import { count } from "./format";
 import type { Loop } from "./loop";
 import { scaleSlider, strengthSlider } from "./slider";
 
@@ -111,7 +112,7 @@ export class ActionBar {
     button.dataset.testid = busy ? "run-stop" : "run";
     button.disabled = !busy && !!reason;
     button.classList.toggle("mi-next", !busy && !reason && (!this.loop.result || this.loop.stale));
-    this.why.textContent = busy ? "" : reason || this.promise();
+    this.why.textContent = busy ? "" : reason || promise(this.loop.get("act"), this.loop.get("picks").length);
   }
 
   /** Why Run cannot be pressed, or nothing. */
@@ -119,15 +120,6 @@ export class ActionBar {
     const { picks, act } = this.loop.draft;
     if (this.loop.get("status") === "closed") return "The model is closed.";
     return !picks.length && act.verb !== "add" ? "Pick a cell first." : "";
-  }
-
-  /** What Run will do, in words. */
-  private promise(): string {
-    const { picks, act } = this.loop.draft;
-    const cells = count(picks.length, "cell");
-    if (act.verb === "switch_off") return `Replaces ${cells} by ${act.kind === "mean" ? "the mean output" : "zero"} and runs again.`;
-    if (act.verb === "scale") return `Multiplies ${cells} by ${plain(act.factor)} and runs again.`;
-    return picks.length ? "Adds it at the picked positions and runs again." : "Adds it at every position and runs again.";
   }
 }
 

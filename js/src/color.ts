@@ -33,6 +33,11 @@ export function place(value: number, [low, high]: readonly [number, number], fli
   return flip ? 1 - t : t;
 }
 
+/** A colour let through to what lies behind it. */
+export function faded(color: Rgb, behind: Rgb, share: number): Rgb {
+  return color.map((part, i) => Math.round(share * part + (1 - share) * behind[i])) as unknown as Rgb;
+}
+
 /** Text colour on a filled cell: whichever of near-black and white has the better contrast. */
 export function ink(background: Rgb): string {
   return contrast(background, [255, 255, 255]) >= contrast(background, [16, 18, 22]) ? "#ffffff" : "#101216";

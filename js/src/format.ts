@@ -1,12 +1,12 @@
-// Numbers as a person reads them: a real minus sign, three figures that count, no "-0.00".
+// Numbers as a person reads them: a real minus sign, few figures, no "-0.00".
 
-/** A number with about three significant figures. */
+/** A number with two or few figures. */
 export function plain(x: number): string {
   if (Number.isNaN(x)) return "not computed";
   if (x === 0) return "0";
   const size = Math.abs(x);
   if (size < 0.001) return minus(x.toExponential(1));
-  return minus(x.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3));
+  return minus(x.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.0995 ? 2 : 3));
 }
 
 /** The same with its sign always shown. */

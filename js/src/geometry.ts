@@ -19,13 +19,7 @@ export function cellSize({ rows, cols }: Shape, { available, tall, least, most, 
 const bounded = (x: number, low: number, high: number) => Math.max(low, Math.min(high, x));
 const floorFor = (count: number, least: number) => Math.max(1, Math.min(least, Math.floor(WIDEST / count)));
 
-/** The cell under a point, or null outside. The first cell begins at 0 and owns its left and top edge. */
-export function cellAt(x: number, y: number, { width, height }: Size, { rows, cols }: Shape): Cell | null {
-  const [row, col] = [Math.floor(y / height), Math.floor(x / width)];
-  return row >= 0 && row < rows && col >= 0 && col < cols ? { row, col } : null;
-}
-
-/** The same for a point that may have left the map while dragging: the nearest cell. */
+/** The cell under a point, or the nearest one outside. The first cell begins at 0 and owns its left and top edge. */
 export function nearestCell(x: number, y: number, { width, height }: Size, { rows, cols }: Shape): Cell {
   return { row: bounded(Math.floor(y / height), 0, rows - 1), col: bounded(Math.floor(x / width), 0, cols - 1) };
 }
@@ -56,13 +50,4 @@ export function step(key: string, from: Cell, { rows, cols }: Shape, ctrl = fals
 /** Every how many labels fit when one needs `room` pixels and the next starts `pitch` pixels on: 1, 2, 5, 10, 20 … */
 export function labelStep(room: number, pitch: number): number {
   for (let ten = 1; ; ten *= 10) for (const digit of [1, 2, 5]) if (digit * ten * pitch >= room) return digit * ten;
-}
-
-/** Ranks by size, 1 is the largest; NaN and the columns that do not take part have rank 0. */
-export function ranks(values: Float32Array, cols: number, excluded: number[], key: (x: number) => number): Int32Array {
-  const taking = [...values.keys()].filter((i) => !Number.isNaN(values[i]) && !excluded.includes(i % cols));
-  taking.sort((a, b) => key(values[b]) - key(values[a]));
-  const rank = new Int32Array(values.length);
-  taking.forEach((index, place) => (rank[index] = place + 1));
-  return rank;
 }

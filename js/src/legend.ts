@@ -7,7 +7,7 @@ import { plain, signed } from "./format";
 import type { Look } from "./look";
 import { fresh } from "./paint";
 
-const BAR = { width: 168, height: 10 };
+const BAR = { width: 232, height: 10 };
 
 export function legend(panel: Panel, look: Look): HTMLElement {
   return h(
@@ -43,7 +43,7 @@ function numbers({ scale, range: [low, high], toward, thumbnails }: Panel): stri
 
 function sides({ scale, toward, thumbnails }: Panel): HTMLElement | null {
   if (scale !== "signed" || thumbnails || toward === 0) return null;
-  return h("div", { class: "mi-ticks mi-sides" }, h("span", {}, "against the answer"), h("span", {}, "supports the answer"));
+  return h("div", { class: "mi-ticks" }, h("span", {}, "against the answer"), h("span", {}, "supports the answer"));
 }
 
 function sentences({ sign, unit, thumbnails }: Panel): string[] {

@@ -1,6 +1,6 @@
 // The host's theme as canvases need it: dark or light, fonts and colours as they are on the page now.
 
-import { luminance, parseCss, type Theme } from "./color";
+import { luminance, parseCss, type Rgb, type Theme } from "./color";
 
 export type Look = {
   theme: Theme;
@@ -8,6 +8,7 @@ export type Look = {
   text: string;
   muted: string;
   paper: string;
+  ground: Rgb;
   pick: string;
   line: string;
 };
@@ -23,6 +24,7 @@ export function readLook(root: HTMLElement): Look {
     text: color("text"),
     muted: color("muted"),
     paper: color("paper"),
+    ground: parseCss(style.backgroundColor) ?? (root.dataset.theme === "dark" ? [21, 24, 28] : [255, 255, 255]),
     pick: color("pick"),
     line: color("line"),
   };

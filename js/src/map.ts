@@ -3,10 +3,11 @@
 import type { Panel, Token } from "./border";
 import { h } from "./dom";
 import { axisWord } from "./format";
-import { cellAt, cellSize, nearestCell, ranks, rectangle, step, type Cell, type Fit, type Size } from "./geometry";
+import { cellSize, nearestCell, rectangle, step, type Cell, type Fit, type Size } from "./geometry";
 import type { Look } from "./look";
-import { LABEL, colHeader, fresh, paintCells, paintCols, paintMarks, paintRows, rowHeader, type Header, type Sheet } from "./paint";
-import { readout, spoken } from "./reading";
+import { LABEL, colHeader, fresh, overhang, paintCells, paintCols, paintMarks, paintRows, rowHeader, type Header, type Sheet } from "./paint";
+import { Ranking } from "./rank";
+import { readout, spoken, type Standing } from "./reading";
 import type { Mode } from "./selection";
 
 export type Pointing = {
@@ -15,8 +16,8 @@ export type Pointing = {
   clear?: () => void;
 };
 
+const RIM = 3; // room around the cells for the outlines of those at the edge
 const TITLE = 15; // the line of the column axis's name
-const LEAN = Math.SQRT1_2; // slanted labels go up and to the right by this much of their length
 let born = 0;
 
 export class HeatMap {
@@ -30,11 +31,11 @@ export class HeatMap {
   private readonly corner = h("div", { class: "mi-corner" });
   private readonly spokenRow = h("div", { role: "row" });
   private readonly grid: HTMLElement;
-  private rank!: Int32Array;
-  private total = 0;
+  private ranking!: Ranking;
   private size: Size = { width: 1, height: 1 };
   private rowHead: Header = { length: 0, slanted: false, step: 1 };
   private colHead: Header = { length: 0, slanted: false, step: 1 };
+  private overhang = 0; // how far slanted labels reach beyond the last column
   private hovered: Cell | null = null;
   private active: Cell = { row: 0, col: 0 };
   private anchor: Cell | null = null; // where a drag began
@@ -42,6 +43,7 @@ export class HeatMap {
   private drag: Cell[] = [];
   private picked: Cell[] = [];
   private opened: Cell | null = null;
+  private unseen: Cell | null = null; // to be scrolled to once there is a size
   private frame = 0;
 
   constructor(
@@ -65,9 +67,7 @@ export class HeatMap {
   /** New numbers of the same shape: everything a person has under the pointer stays. */
   setPanel(panel: Panel): void {
     this.panel = panel;
-    const size = panel.scale === "signed" ? Math.abs : (x: number) => x;
-    this.rank = ranks(panel.values, panel.cols.labels.length, panel.excluded, size);
-    this.total = this.rank.reduce((most, rank) => Math.max(most, rank), 0);
+    this.ranking = new Ranking(panel);
     this.layout();
     this.read();
   }
@@ -86,7 +86,8 @@ export class HeatMap {
 
   setOpened(cell: Cell | null): void {
     this.opened = cell;
-    this.remark();
+    this.unseen = cell;
+    this.layout();
   }
 
   /** Light a cell because something else on the page points at it. */
@@ -98,8 +99,8 @@ export class HeatMap {
 
   /** Where a cell is, for a card beside it: relative to the map's element. */
   spot({ row, col }: Cell): { left: number; top: number; width: number; height: number } {
-    const left = this.rowWidth() + col * this.size.width - this.grid.scrollLeft;
-    const top = this.colHeight() + row * this.size.height - this.grid.scrollTop;
+    const left = this.rowWidth() + RIM + col * this.size.width - this.grid.scrollLeft;
+    const top = this.colHeight() + RIM + row * this.size.height - this.grid.scrollTop;
     return { left, top, ...this.size };
   }
 
@@ -131,39 +132,40 @@ export class HeatMap {
   }
 
   private rowWidth(): number {
-    return Math.max(this.rowHead.length, 50);
+    return Math.max(this.rowHead.length, this.colHead.slanted ? 62 : 50);
   }
 
   private colHeight(): number {
-    return this.colHead.length + TITLE;
+    return this.colHead.length + this.titleHeight();
   }
 
-  /** How far a slanted last label reaches beyond its column. */
-  private overhang(): number {
-    return this.colHead.slanted ? Math.max(0, Math.ceil(this.colHead.length * LEAN * 1.4 - this.size.width / 2)) : 2;
+  /** The column axis's name has a line of its own, except above slanted labels, where the corner has room. */
+  private titleHeight(): number {
+    return this.colHead.slanted ? 0 : TITLE;
   }
 
   private layout(): void {
     const width = this.element.clientWidth;
     if (!width) return;
     const brush = this.cells.getContext("2d")!;
-    this.rowHead = rowHeader(brush, this.sheet());
-    this.colHead = colHeader(brush, this.sheet());
-    for (let pass = 0; pass < 2; pass++) {
-      const available = width - this.rowWidth() - this.overhang() - 4;
-      this.size = cellSize(this.shape(), fitOf(this.panel, available));
+    for (let pass = 0; pass < 3; pass++) {
       this.rowHead = rowHeader(brush, this.sheet());
       this.colHead = colHeader(brush, this.sheet());
+      this.overhang = overhang(brush, this.sheet(), this.colHead);
+      if (pass < 2) this.size = cellSize(this.shape(), fitOf(this.panel, width - this.rowWidth() - this.overhang - 4));
     }
     this.paint();
+    if (this.unseen) this.reveal(this.unseen);
+    this.unseen = null;
   }
 
   private paint(): void {
-    const { width, height } = this.body();
     this.grid.style.setProperty("--rows", `${this.rowWidth()}px`);
     this.grid.style.setProperty("--cols", `${this.colHeight()}px`);
-    this.corner.replaceChildren(h("span", {}, `${axisWord(this.panel.rows.name)} ↓`));
-    paintCells(fresh(this.cells, { width, height }), this.sheet());
+    this.grid.style.setProperty("--rim", `${RIM}px`);
+    const across = this.colHead.slanted ? `${axisWord(this.panel.cols.name)} →` : "";
+    this.corner.replaceChildren(h("span", {}, across), h("span", {}, `${axisWord(this.panel.rows.name)} ↓`));
+    paintCells(fresh(this.cells, this.body()), this.sheet());
     this.paintHeaders();
     this.paintMarks();
   }
@@ -171,11 +173,12 @@ export class HeatMap {
   private paintHeaders(): void {
     const { width, height } = this.body();
     const lit = this.lit();
-    const rows = fresh(this.rowLabels, { width: this.rowWidth(), height });
+    const rows = fresh(this.rowLabels, { width: this.rowWidth(), height: height + 2 * RIM });
+    rows.translate(0, RIM);
     paintRows(rows, this.sheet(), { ...this.rowHead, length: this.rowWidth() }, lit?.row ?? null);
-    const cols = fresh(this.colLabels, { width: width + this.overhang(), height: this.colHeight() });
-    this.paintColName(cols);
-    cols.translate(0, TITLE);
+    const cols = fresh(this.colLabels, { width: width + 2 * RIM + this.overhang, height: this.colHeight() });
+    if (!this.colHead.slanted) this.paintColName(cols);
+    cols.translate(RIM, this.titleHeight());
     paintCols(cols, this.sheet(), this.colHead, lit?.col ?? null);
   }
 
@@ -183,13 +186,17 @@ export class HeatMap {
     brush.font = `${LABEL}px ${this.look.font}`;
     brush.fillStyle = this.look.muted;
     brush.textBaseline = "middle";
-    brush.fillText(`${axisWord(this.panel.cols.name)} →`, 0, TITLE / 2);
+    brush.textAlign = "left";
+    brush.fillText(`${axisWord(this.panel.cols.name)} →`, RIM, TITLE / 2);
   }
 
   private paintMarks(): void {
     const { hovered, picked, drag, opened } = this;
     const focus = this.focused() ? this.active : null;
-    paintMarks(fresh(this.marks, this.body()), this.sheet(), this.body(), { hover: hovered, focus, picked, drag, opened });
+    const { width, height } = this.body();
+    const brush = fresh(this.marks, { width: width + 2 * RIM, height: height + 2 * RIM });
+    brush.translate(RIM, RIM);
+    paintMarks(brush, this.sheet(), this.body(), { hover: hovered, focus, picked, drag, opened });
   }
 
   private remark(): void {
@@ -205,22 +212,29 @@ export class HeatMap {
     return this.hovered ?? (this.focused() ? this.active : null);
   }
 
-  private rankOf({ row, col }: Cell): number {
-    return this.rank[row * this.shape().cols + col];
+  private standing({ row, col }: Cell): Standing {
+    return { rank: this.ranking.of(row * this.shape().cols + col), total: this.ranking.total };
   }
 
+  /** Say what is pointed at; while nothing is, which cell is the largest. */
   private read(): void {
-    const cell = this.lit();
-    const parts = cell ? readout(this.panel, cell, this.tokens, this.rankOf(cell), this.total) : [];
-    this.readout.textContent = parts.join(" · ") || "\u00a0";
-    this.readout.classList.toggle("mi-empty", !parts.length);
+    const cell = this.lit() ?? this.largest();
+    const parts = cell ? readout(this.panel, cell, this.tokens, this.standing(cell)) : ["nothing computed yet"];
+    this.readout.textContent = parts.join(" · ");
+    this.readout.classList.toggle("mi-resting", !this.lit());
+  }
+
+  private largest(): Cell | null {
+    const index = this.ranking.first();
+    const { cols } = this.shape();
+    return index < 0 ? null : { row: Math.floor(index / cols), col: index % cols };
   }
 
   /** Speak the active cell: a new element each time, because screen readers ignore a changed one. */
   private speak(): void {
     const { row, col } = this.active;
     const chosen = this.picked.some((cell) => cell.row === row && cell.col === col);
-    const words = spoken(this.panel, this.active, this.tokens, this.rankOf(this.active), this.total, chosen);
+    const words = spoken(this.panel, this.active, this.tokens, this.standing(this.active), chosen);
     const cell = h("div", { role: "gridcell", id: `${this.id}-${row}-${col}`, "aria-colindex": col + 1, "aria-selected": String(chosen) }, words);
     this.spokenRow.setAttribute("aria-rowindex", String(row + 1));
     this.spokenRow.replaceChildren(cell);
@@ -244,10 +258,14 @@ export class HeatMap {
     this.speak();
   }
 
+  private under(event: MouseEvent): Cell {
+    return nearestCell(event.offsetX - RIM, event.offsetY - RIM, this.size, this.shape());
+  }
+
   private move(event: PointerEvent): void {
-    this.hover(cellAt(event.offsetX, event.offsetY, this.size, this.shape()));
+    const there = this.under(event);
+    this.hover(there);
     if (!this.anchor || !this.to.pick) return;
-    const there = nearestCell(event.offsetX, event.offsetY, this.size, this.shape());
     const cells = rectangle(this.anchor, there);
     this.drag = cells.length > 1 || this.drag.length ? cells : [];
     this.remark();
@@ -255,7 +273,7 @@ export class HeatMap {
 
   private press(event: PointerEvent): void {
     if (event.button !== 0) return;
-    this.anchor = cellAt(event.offsetX, event.offsetY, this.size, this.shape());
+    this.anchor = this.under(event);
     if (event.pointerType !== "touch") this.marks.setPointerCapture(event.pointerId);
   }
 
@@ -263,7 +281,7 @@ export class HeatMap {
     const { anchor, drag } = this;
     this.abandon();
     if (!anchor) return;
-    this.active = nearestCell(event.offsetX, event.offsetY, this.size, this.shape());
+    this.active = this.under(event);
     const several = event.shiftKey || event.ctrlKey || event.metaKey;
     if (drag.length > 1) this.to.pick?.(drag, several ? "add" : "only");
     else this.to.pick?.([anchor], several ? "toggle" : "only");
@@ -291,8 +309,8 @@ export class HeatMap {
   private pickLine(event: MouseEvent, axis: "row" | "col"): void {
     const { rows, cols } = this.shape();
     const rise = this.colHeight() - event.offsetY;
-    const x = event.offsetX - (this.colHead.slanted ? rise : 0);
-    const cell = axis === "row" ? nearestCell(0, event.offsetY, this.size, this.shape()) : nearestCell(x, 0, this.size, this.shape());
+    const x = event.offsetX - RIM - (this.colHead.slanted ? rise : 0);
+    const cell = nearestCell(x, event.offsetY - RIM, this.size, this.shape());
     const ends: [Cell, Cell] = axis === "row"
       ? [{ ...cell, col: 0 }, { ...cell, col: cols - 1 }]
       : [{ ...cell, row: 0 }, { ...cell, row: rows - 1 }];

@@ -1,7 +1,7 @@
 // Drawing on canvas: cells, pictures, words, headers, outlines. Knows sizes and colours, no events.
 
-import { colormap, css, ink, place, type Rgb } from "./color";
-import type { Panel, Token } from "./border";
+import { colormap, css, faded, ink, place, type Rgb } from "./color";
+import type { Axis, Panel, Token } from "./border";
 import { plain } from "./format";
 import { labelStep, type Cell, type Size } from "./geometry";
 import type { Look } from "./look";
@@ -13,59 +13,82 @@ type Brush = CanvasRenderingContext2D;
 
 export const LABEL = 11;
 const LINE = 13; // the least distance between the baselines of two labels
-const LONGEST = 84;
+const LONGEST = 78;
 const SLANT = Math.PI / 4;
 const LARGEST_AREA = 16e6;
 
 /** Size a canvas for the screen's pixels, clear it, and count the drawing (tests and tools wait for the count). */
 export function fresh(canvas: HTMLCanvasElement, { width, height }: Size): Brush {
   const ratio = Math.min(devicePixelRatio || 1, Math.sqrt(LARGEST_AREA / Math.max(1, width * height)));
-  canvas.width = Math.ceil(width * ratio);
-  canvas.height = Math.ceil(height * ratio);
+  const [wide, high] = [Math.ceil(width * ratio), Math.ceil(height * ratio)];
+  if (canvas.width !== wide) canvas.width = wide;
+  if (canvas.height !== high) canvas.height = high;
   canvas.style.width = `${width}px`;
   canvas.style.height = `${height}px`;
   canvas.dataset.drawn = String(Number(canvas.dataset.drawn ?? 0) + 1);
   const brush = canvas.getContext("2d")!;
   brush.setTransform(ratio, 0, 0, ratio, 0, 0);
+  brush.clearRect(0, 0, width, height);
   return brush;
 }
 
-/** All cells of a panel. */
+/** All cells of a panel: as pictures, as one image where they are small, else one by one. */
 export function paintCells(brush: Brush, sheet: Sheet): void {
-  const { panel } = sheet;
-  const cols = panel.cols.labels.length;
-  const pictures = panel.thumbnails && atlas(panel, sheet.look);
+  if (sheet.panel.thumbnails) paintPictures(brush, sheet);
+  else if (roomy(sheet.cell)) eachCell(sheet, (cell, value) => paintCell(brush, sheet, cell, value));
+  else paintImage(brush, sheet);
   const hatch = hatching(brush, sheet.look);
-  for (let i = 0; i < panel.values.length; i++) {
-    const cell = { row: Math.floor(i / cols), col: i % cols };
-    brush.globalAlpha = panel.excluded.includes(cell.col) && !pictures ? 0.4 : 1;
-    if (pictures) paintPicture(brush, sheet, cell, pictures);
-    else if (Number.isNaN(panel.values[i])) paintMissing(brush, sheet, cell, hatch);
-    else paintCell(brush, sheet, cell, panel.values[i]);
-  }
-  brush.globalAlpha = 1;
+  eachCell(sheet, (cell, value) => Number.isNaN(value) && paintMissing(brush, sheet, cell, hatch));
 }
 
-/** The colour of a value in a panel. */
-export function colorOf(panel: Panel, look: Look, value: number): Rgb {
-  return colormap(panel.scale, look.theme)(place(value, panel.range, panel.toward === -1));
+/** The colour of a value, paler in a column outside the colour scale. */
+export function colorOf({ panel, look }: Sheet, value: number, col: number): Rgb {
+  const color = colormap(panel.scale, look.theme)(place(value, panel.range, panel.toward === -1));
+  return panel.excluded.includes(col) ? faded(color, look.ground, 0.4) : color;
 }
+
+function eachCell({ panel }: Sheet, does: (cell: Cell, value: number) => void): void {
+  const cols = panel.cols.labels.length;
+  panel.values.forEach((value, i) => does({ row: Math.floor(i / cols), col: i % cols }, value));
+}
+
+const roomy = ({ width, height }: Size) => width >= 10 && height >= 10;
 
 function paintCell(brush: Brush, sheet: Sheet, cell: Cell, value: number): void {
-  const color = colorOf(sheet.panel, sheet.look, value);
+  if (Number.isNaN(value)) return;
+  const color = colorOf(sheet, value, cell.col);
   brush.fillStyle = css(color);
   fillCell(brush, sheet.cell, cell);
   const words = wordsIn(sheet, cell, value);
   if (words) write(brush, sheet, cell, words, ink(color));
 }
 
-function fillCell(brush: Brush, { width, height }: Size, { row, col }: Cell): void {
-  const gap = width >= 10 && height >= 10 ? 1 : 0;
-  brush.fillRect(col * width, row * height, width - gap, height - gap);
+/** Many small cells: one pixel each, enlarged without blur. */
+function paintImage(brush: Brush, sheet: Sheet): void {
+  const [cols, rows] = [sheet.panel.cols.labels.length, sheet.panel.rows.labels.length];
+  const small = blank(cols, rows);
+  const image = small.createImageData(cols, rows);
+  eachCell(sheet, ({ row, col }, value) => {
+    if (!Number.isNaN(value)) image.data.set([...colorOf(sheet, value, col), 255], 4 * (row * cols + col));
+  });
+  small.putImageData(image, 0, 0);
+  brush.imageSmoothingEnabled = false;
+  brush.drawImage(small.canvas, 0, 0, cols * sheet.cell.width, rows * sheet.cell.height);
+}
+
+function blank(width: number, height: number): Brush {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [width, height];
+  return canvas.getContext("2d")!;
+}
+
+function fillCell(brush: Brush, size: Size, { row, col }: Cell): void {
+  const gap = roomy(size) ? 1 : 0;
+  brush.fillRect(col * size.width, row * size.height, size.width - gap, size.height - gap);
 }
 
 function paintMissing(brush: Brush, { panel, cell: size }: Sheet, cell: Cell, hatch: CanvasPattern | null): void {
-  if (panel.causal && cell.col > cell.row) return;
+  if (panel.thumbnails || (panel.causal && cell.col > cell.row)) return;
   brush.fillStyle = hatch ?? "transparent";
   fillCell(brush, size, cell);
 }
@@ -100,14 +123,22 @@ export function ellipsis(brush: Brush, text: string, room: number): string {
   return letters.slice(0, low).join("") + "…";
 }
 
+function paintPictures(brush: Brush, { panel, look, cell: size }: Sheet): void {
+  const { height, width } = panel.thumbnails!;
+  const pictures = atlas(panel, look);
+  const side = Math.min(size.width, size.height) - 4;
+  brush.imageSmoothingEnabled = width > side;
+  for (let row = 0; row < panel.rows.labels.length; row++)
+    for (let col = 0; col < panel.cols.labels.length; col++)
+      brush.drawImage(pictures, col * width, row * height, width, height, col * size.width + 2, row * size.height + 2, side, side);
+}
+
 /** All thumbnails as one picture, so that drawing one is a copy. */
 function atlas(panel: Panel, look: Look): HTMLCanvasElement {
   const { bytes, height, width } = panel.thumbnails!;
   const cols = panel.cols.labels.length;
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [cols * width, panel.rows.labels.length * height];
-  const brush = canvas.getContext("2d")!;
-  const image = brush.createImageData(canvas.width, canvas.height);
+  const brush = blank(cols * width, panel.rows.labels.length * height);
+  const image = brush.createImageData(brush.canvas.width, brush.canvas.height);
   const color = colormap("sequential", look.theme);
   for (let i = 0; i < bytes.length; i++) {
     const [x, y, one] = [i % width, Math.floor(i / width) % height, Math.floor(i / (width * height))];
@@ -116,20 +147,11 @@ function atlas(panel: Panel, look: Look): HTMLCanvasElement {
     image.data.set([...color(bytes[i] / 255), 255], at);
   }
   brush.putImageData(image, 0, 0);
-  return canvas;
-}
-
-function paintPicture(brush: Brush, { panel, cell: size }: Sheet, { row, col }: Cell, pictures: HTMLCanvasElement): void {
-  const { height, width } = panel.thumbnails!;
-  const side = Math.min(size.width, size.height) - 4;
-  brush.imageSmoothingEnabled = width > side;
-  brush.drawImage(pictures, col * width, row * height, width, height, col * size.width + 2, row * size.height + 2, side, side);
+  return brush.canvas;
 }
 
 function hatching(brush: Brush, look: Look): CanvasPattern | null {
-  const tile = document.createElement("canvas");
-  tile.width = tile.height = 6;
-  const lines = tile.getContext("2d")!;
+  const lines = blank(6, 6);
   lines.strokeStyle = look.muted;
   lines.globalAlpha = 0.55;
   lines.beginPath();
@@ -138,7 +160,7 @@ function hatching(brush: Brush, look: Look): CanvasPattern | null {
     lines.lineTo(shift + 6, 0);
   }
   lines.stroke();
-  return brush.createPattern(tile, "repeat");
+  return brush.createPattern(lines.canvas, "repeat");
 }
 
 // ---- headers
@@ -158,13 +180,30 @@ export function colHeader(brush: Brush, { panel, tokens, look, cell }: Sheet): H
   return { length: Math.ceil(length * Math.sin(SLANT)) + 16, slanted: true, step: stepFor(panel.cols, tokens, LINE, cell.width * Math.sin(SLANT)) };
 }
 
-function stepFor(axis: Panel["rows"], tokens: Token[], room: number, pitch: number): number {
+function stepFor(axis: Axis, tokens: Token[], room: number, pitch: number): number {
   return onTokens(axis, tokens) ? Math.max(1, Math.ceil(room / pitch)) : labelStep(room, pitch);
 }
 
-function longest(brush: Brush, axis: Panel["rows"], tokens: Token[]): number {
-  const widths = axis.labels.map((_, i) => brush.measureText(label(axis, i, tokens)).width);
-  return Math.min(LONGEST, Math.max(...widths));
+function longest(brush: Brush, axis: Axis, tokens: Token[]): number {
+  return Math.max(...axis.labels.map((_, i) => labelWidth(brush, axis, i, tokens)));
+}
+
+function labelWidth(brush: Brush, axis: Axis, index: number, tokens: Token[]): number {
+  return Math.min(LONGEST, brush.measureText(shortLabel(axis, index, tokens)).width);
+}
+
+/** A label on an axis; the long name of the first token is said in the token strip. */
+function shortLabel(axis: Axis, index: number, tokens: Token[]): string {
+  return onTokens(axis, tokens) && tokens[index].bos ? "BOS" : label(axis, index, tokens);
+}
+
+/** How far slanted labels reach beyond the last column. */
+export function overhang(brush: Brush, { panel, tokens, look, cell }: Sheet, { slanted }: Header): number {
+  if (!slanted) return 2;
+  brush.font = `${LABEL}px ${look.font}`;
+  const cols = panel.cols.labels.length;
+  const reach = panel.cols.labels.map((_, i) => labelWidth(brush, panel.cols, i, tokens) * Math.cos(SLANT) - (cols - i - 0.5) * cell.width);
+  return Math.ceil(Math.max(0, ...reach)) + 8;
 }
 
 /** Which labels are written: every step-th, and the lit one, which pushes its close neighbours aside. */
@@ -179,8 +218,8 @@ export function paintRows(brush: Brush, { panel, tokens, look, cell }: Sheet, he
   brush.textBaseline = "middle";
   for (const row of written(panel.rows.labels.length, header.step, lit)) {
     pen(brush, look, row === lit);
-    const text = ellipsis(brush, label(panel.rows, row, tokens), LONGEST);
-    brush.fillText(text, header.length - 6, (row + 0.5) * cell.height);
+    const text = ellipsis(brush, shortLabel(panel.rows, row, tokens), LONGEST);
+    brush.fillText(text, header.length - 6, Math.max(LABEL / 2, (row + 0.5) * cell.height));
   }
 }
 
@@ -192,9 +231,11 @@ export function paintCols(brush: Brush, sheet: Sheet, header: Header, lit: numbe
     pen(brush, look, col === lit);
     if (panel.excluded.includes(col)) brush.globalAlpha = 0.7;
     brush.save();
-    brush.translate((col + 0.5) * cell.width + (header.slanted ? 1 : -0.5), header.length - (header.slanted ? 6 : 9));
+    const text = ellipsis(brush, shortLabel(panel.cols, col, tokens), LONGEST);
+    const half = header.slanted ? 0 : brush.measureText(text).width / 2;
+    brush.translate(Math.max(half, (col + 0.5) * cell.width), header.length - (header.slanted ? 6 : 9));
     if (header.slanted) brush.rotate(-SLANT);
-    brush.fillText(ellipsis(brush, label(panel.cols, col, tokens), LONGEST), 0, 0);
+    brush.fillText(text, 0, 0);
     brush.restore();
     brush.globalAlpha = 1;
   }

@@ -31,7 +31,6 @@ export class Frame {
   ) {
     this.map = new HeatMap(panel, tokens, look, to, signal);
     this.element = h("figure", { class: "mi-panel", "data-panel": panel.name }, this.title, this.map.element, this.map.readout, this.legendSlot);
-    this.element.style.setProperty("--weight", String(Math.max(12, panel.cols.labels.length)));
     this.caption();
   }
 
@@ -91,7 +90,8 @@ export class Panels {
     this.life.abort();
     this.life = new AbortController();
     this.frames = panels.map((panel, index) => this.frame(panel, index));
-    this.element.replaceChildren(...this.frames.map(({ element }) => element));
+    this.element.replaceChildren(...(panels.length ? this.frames.map(({ element }) => element) : [waiting()]));
+    this.element.classList.toggle("mi-level", new Set(panels.map(({ rows }) => rows.labels.length)).size === 1);
     this.mark();
   }
 
@@ -119,4 +119,5 @@ export class Panels {
   }
 }
 
+const waiting = () => h("p", { class: "mi-hint mi-pending mi-blank" }, "The map appears here as soon as its first numbers are there.");
 const axesOf = ({ name, rows, cols, causal }: PanelWire | Panel) => [name, rows, cols, causal];

@@ -4,6 +4,11 @@ import type { Axis, Panel, Token } from "./border";
 import { axisWord, percent, plain, signed } from "./format";
 import type { Cell } from "./geometry";
 
+/** A cell's rank among how many; rank 0 where it does not take part. */
+export type Standing = { rank: number; total: number };
+
+const LETTERS: Record<string, string> = { layer: "L", head: "H" };
+
 /** The label of one place on an axis; a position takes its token's, if the tokens are those of this axis. */
 export function label(axis: Axis, index: number, tokens: Token[]): string {
   return onTokens(axis, tokens) ? tokens[index].text : axis.labels[index];
@@ -23,31 +28,31 @@ export function positions(panel: Panel, cell: Cell | null, tokens: Token[]): num
 /** A cell's number with its unit; a probability keeps its own scale. */
 export function amount(panel: Panel, value: number): string {
   if (Number.isNaN(value)) return "not computed";
+  if (panel.unit === "probability") return `${percent(value)} probability`;
   const number = panel.scale === "signed" ? signed(value) : plain(value);
   return panel.unit ? `${number} ${panel.unit}` : number;
 }
 
 /** The readout: where the cell is, its number, its rank, piece by piece. */
-export function readout(panel: Panel, cell: Cell, tokens: Token[], rank: number, total: number): string[] {
+export function readout(panel: Panel, cell: Cell, tokens: Token[], standing: Standing): string[] {
   const value = panel.values[cell.row * panel.cols.labels.length + cell.col];
   if (panel.causal && Number.isNaN(value) && cell.col > cell.row) return [pair(panel, cell, tokens), "not yet written here"];
   const where = panel.rows.name === "query_pos" ? [pair(panel, cell, tokens)] : places(panel, cell, tokens);
-  const place = rank ? `rank ${rank} of ${total.toLocaleString("en")}` : excludedNote(panel, cell);
-  return [...where, amount(panel, value), place].filter(Boolean);
+  return [...where, amount(panel, value), place(panel, cell, standing)].filter(Boolean);
 }
 
 /** The same as one sentence, with what the card beside the cell shows. */
-export function spoken(panel: Panel, cell: Cell, tokens: Token[], rank: number, total: number, chosen: boolean): string {
+export function spoken(panel: Panel, cell: Cell, tokens: Token[], standing: Standing, chosen: boolean): string {
   const top = topOf(panel, cell).slice(0, 3).map(({ token, value }) => `${token.text} ${percent(value)}`);
-  const parts = [...readout(panel, cell, tokens, rank, total), ...(top.length ? [`top: ${top.join(", ")}`] : [])];
+  const parts = [...readout(panel, cell, tokens, standing), ...(top.length ? [`top: ${top.join(", ")}`] : [])];
   return parts.join(", ") + (chosen ? ", picked" : "");
 }
 
 /** A cell's short name: L15H3, or L15 · Mary. */
 export function short(panel: Panel, cell: Cell, tokens: Token[]): string {
   const part = (axis: Axis, index: number) => {
-    if (axis.name === "layer") return `L${axis.labels[index]}`;
-    if (axis.name === "head") return `H${axis.labels[index]}`;
+    const letter = LETTERS[axis.name];
+    if (letter && /^\d/.test(axis.labels[index])) return letter + axis.labels[index];
     return ` ${label(axis, index, tokens)}${onTokens(axis, tokens) ? ` (${index})` : ""}`;
   };
   return (part(panel.rows, cell.row) + part(panel.cols, cell.col)).trim();
@@ -77,4 +82,7 @@ function places(panel: Panel, { row, col }: Cell, tokens: Token[]): string[] {
 // U+2068 and U+2069 isolate the token, as <bdi> does where there is markup.
 const quoted = (text: string) => `‘\u2068${text}\u2069’`;
 
-const excludedNote = (panel: Panel, { col }: Cell) => (panel.excluded.includes(col) ? "outside the colour scale" : "");
+function place(panel: Panel, { col }: Cell, { rank, total }: Standing): string {
+  if (rank) return `rank ${rank.toLocaleString("en")} of ${total.toLocaleString("en")}`;
+  return panel.excluded.includes(col) ? "outside the colour scale" : "";
+}

@@ -1,7 +1,8 @@
 // The last run: before and after, the effect among its controls, and what several cells do together and alone.
 
 import { bandWords, controlBand } from "./band";
-import type { Outcome, Result } from "./border";
+import type { Outcome, Pick, Result } from "./border";
+import { deed } from "./deed";
 import { bdi, h, type Child } from "./dom";
 import { percent, plain, signed } from "./format";
 import type { Loop } from "./loop";
@@ -9,9 +10,9 @@ import type { Loop } from "./loop";
 const STALE = "stale — run again";
 
 /** The result area. It is drawn anew for a new result, and only relabelled when the draft moves away from it. */
-export function resultArea(loop: Loop): HTMLElement {
+export function resultArea(loop: Loop, name: (pick: Pick) => string): HTMLElement {
   const area = h("section", { class: "mi-result", "data-testid": "result" });
-  loop.watch(["result"], () => draw(area, loop.result));
+  loop.watch(["result"], () => draw(area, loop.result, name));
   loop.watch(["result", "picks", "act"], () => age(area, loop));
   loop.watchBusy(() => area.setAttribute("aria-busy", String(loop.busy)));
   return area;
@@ -23,9 +24,9 @@ export function resultWords({ metric, before, after, difference, control }: Resu
   return control ? `${change} ${bandWords(difference, control)}` : change;
 }
 
-function draw(area: HTMLElement, result: Result | null): void {
+function draw(area: HTMLElement, result: Result | null, name: (pick: Pick) => string): void {
   area.hidden = !result;
-  area.replaceChildren(...(result ? parts(result) : []));
+  area.replaceChildren(...(result ? [request(result, name), ...parts(result)] : []));
   if (!result) return;
   area.dataset.difference = String(result.difference);
   area.dataset.hooks = result.hooks.join(" ");
@@ -37,11 +38,16 @@ function age(area: HTMLElement, loop: Loop): void {
   area.setAttribute("aria-label", loop.stale ? `Result, ${STALE}` : "Result");
 }
 
+/** The question that the result answers, with the mark that it is no longer the one drafted. */
+function request({ act, picks }: Result, name: (pick: Pick) => string): HTMLElement {
+  const words = h("h4", { "data-testid": "deed" }, bdi(deed(act, picks.map(name))));
+  return h("div", { class: "mi-request" }, words, h("span", { class: "mi-stale-chip" }, STALE));
+}
+
 function parts(result: Result): HTMLElement[] {
-  const chip = h("span", { class: "mi-stale-chip" }, STALE);
   const numbers = h("div", { class: "mi-numbers" }, effect(result), evidence(result));
   const sides = h("div", { class: "mi-sides" }, side("Before", result.before), side("After", result.after, result.before));
-  return [chip, numbers, sides, together(result), remarks(result)].filter((part): part is HTMLElement => !!part);
+  return [numbers, sides, together(result), remarks(result)].filter((part): part is HTMLElement => !!part);
 }
 
 function effect({ metric, before, after, difference }: Result): HTMLElement {
@@ -67,7 +73,7 @@ function side(name: string, { top, text }: Outcome, other?: Outcome): HTMLElemen
     { class: "mi-side", "data-testid": name.toLowerCase() },
     h("h4", {}, name),
     h("ol", { class: "mi-top", "aria-label": `Most likely next tokens, ${name.toLowerCase()}` }, ...top.map((entry) => candidate(entry, most))),
-    text === null ? h("p", { class: "mi-text mi-pending" }, "generating …") : h("p", { class: "mi-text" }, bdi(text)),
+    text === null ? h("p", { class: "mi-continuation mi-pending" }, "generating …") : h("p", { class: "mi-continuation" }, bdi(text)),
   );
 }
 

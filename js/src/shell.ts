@@ -62,7 +62,7 @@ function heading(loop: Loop): HTMLElement {
 function actions(loop: Loop): HTMLElement[] {
   const code = new CodePane(loop);
   const bar = new ActionBar(loop, code, (pick) => nameOf(loop, pick));
-  const result = resultArea(loop);
+  const result = resultArea(loop, (pick) => nameOf(loop, pick));
   loop.watch(["runnable"], () => shown(bar.element, loop.get("runnable")));
   return [bar.element, code.element, result];
 }

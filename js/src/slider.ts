@@ -1,21 +1,20 @@
 // Sliders with a number beside them and named ticks on the track.
 
 import { h } from "./dom";
-import { plain } from "./format";
 
-type Tick = { at: number; name: string; title?: string };
+type Tick = { at: number; name: string; after?: boolean };
 type Span = { low: number; high: number; step: number };
 
 /** A factor from -2 to 3: 0 switches off, 1 changes nothing. */
 export function scaleSlider(factor: number, change: (factor: number) => void): HTMLElement[] {
-  const ticks = [{ at: 0, name: "0", title: "off" }, { at: 1, name: "1", title: "unchanged" }, { at: 2, name: "2", title: "doubled" }];
+  const ticks = [0, 1, 2].map((at) => ({ at, name: String(at) }));
   return slider("Factor", "factor", factor, { low: -2, high: 3, step: 0.05 }, ticks, "×", change);
 }
 
 /** A strength in median residual norms, with a mark where the direction is as strong as in the texts it was made from. */
 export function strengthSlider(strength: number, natural: number, change: (strength: number) => void): HTMLElement[] {
   const reach = Math.max(0.6, 3 * Math.abs(natural));
-  const ticks = [{ at: 0, name: "0" }, ...(natural ? [{ at: natural, name: `natural ${plain(natural)}` }] : [])];
+  const ticks = [{ at: 0, name: "0" }, ...(natural ? [{ at: natural, name: `natural ${Number(natural.toPrecision(2))}`, after: true }] : [])];
   return slider("Strength", "strength", strength, { low: -reach, high: reach, step: 0.01 }, ticks, "median norms", change);
 }
 
@@ -30,12 +29,12 @@ function slider(name: string, id: string, value: number, { low, high, step }: Sp
   };
   range.addEventListener("input", said(range, number));
   number.addEventListener("input", said(number, range));
-  const marks = ticks.map(({ at, name, title }) => tick((at - low) / (high - low), name, title));
+  const marks = ticks.map(({ at, ...words }) => tick((at - low) / (high - low), words));
   return [h("div", { class: "mi-slider" }, range, h("div", { class: "mi-slider-ticks", "aria-hidden": "true" }, ...marks)), h("label", { class: "mi-number" }, number, unit)];
 }
 
-function tick(share: number, name: string, title?: string): HTMLElement {
-  const mark = h("span", { title }, name);
+function tick(share: number, { name, after }: Omit<Tick, "at">): HTMLElement {
+  const mark = h("span", { class: after ? "mi-after" : null }, name);
   mark.style.setProperty("--at", String(share));
   return mark;
 }

@@ -41,7 +41,7 @@ function piece(token: Token): HTMLElement {
   const title = [`position ${token.index}, id ${token.id}`, SPEAKS[token.kind], token.bos ? "beginning of sequence" : ""];
   return h(
     "span",
-    { class: `mi-token mi-${token.kind}${token.bos ? " mi-bos" : ""}`, role: "listitem", "data-index": token.index, title: title.filter(Boolean).join(", ") },
+    { class: token.bos ? "mi-token mi-bos" : "mi-token", "data-kind": token.kind, role: "listitem", "data-index": token.index, title: title.filter(Boolean).join(", ") },
     bdi(token.text),
     token.bos ? h("small", {}, "BOS") : null,
   );
