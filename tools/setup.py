@@ -83,6 +83,8 @@ def main(arguments: list[str]) -> None:
         left = sum(later.seconds for later in waiting[number:])
         print(f"[{number + 1}/{len(waiting)}] {step.title}: {about(step.seconds)}, all that is left {about(left)}")
         step.run()
+    if not waiting:
+        print("Everything is set up.")
 
 
 def tick(done: threading.Event, start: float, seconds: int) -> None:
