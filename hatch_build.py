@@ -77,8 +77,9 @@ def is_built(root: Path) -> bool:
 def fingerprint(root: Path) -> str:
     """A hash of everything that the bundles depend on."""
     digest = hashlib.sha256()
-    sources = [root / "package.json", root / "package-lock.json", *sorted((root / "js").rglob("*"))]
-    for file in filter(Path.is_file, sources):
+    js = root / "js"
+    sources = [*js.glob("*"), *(js / "src").rglob("*"), *(js / "lab").rglob("*")]
+    for file in [root / "package.json", root / "package-lock.json", *sorted(filter(Path.is_file, sources))]:
         digest.update(f"{file.relative_to(root).as_posix()}\n".encode())
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()

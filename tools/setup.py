@@ -240,7 +240,8 @@ def has_browser() -> bool:
     return path.is_file() and (path.read_text() == "" or Path(path.read_text()).exists())
 
 
-SOURCES = ("pyproject.toml", "hatch_build.py", "package.json", "package-lock.json", "install.json", "js")
+SCRIPTS = ("package.json", "package-lock.json", "install.json", "js/build.mjs", "js/tsconfig.json", "js/src", "js/lab")
+SOURCES = ("pyproject.toml", "hatch_build.py", *SCRIPTS)
 PINS = ("pyproject.toml", "constraints.txt")
 STEPS = [
     Step("venv", "Python environment (.venv)", 10, (), PYTHON.is_file, make_venv),
