@@ -9,7 +9,21 @@ from mi_widgets.view import AttentionMap, AttributionMap, Axis, Heatmap, LensMap
 from mi_widgets.view.picture import thumbnails
 
 LAYERS, HEADS = 30, 9
-WORDS = ["<|endoftext|>", "When", "·Mary", "·and", "·John", "·went", "·to", "·the", "·store", ",", "·John", "·gave", "·a"]
+WORDS = [
+    "<|endoftext|>",
+    "When",
+    "·Mary",
+    "·and",
+    "·John",
+    "·went",
+    "·to",
+    "·the",
+    "·store",
+    ",",
+    "·John",
+    "·gave",
+    "·a",
+]
 WORDS += ["·drink", "·to"]
 PROMPT = "When Mary and John went to the store, John gave a drink to"
 ODD = ["·Paris", "·שלום", "‹E2 80›", "↵", "<b>bold</b>", "·extraordinarily"]
@@ -20,29 +34,44 @@ MODEL = {
     "recipe": "",
     "versions": "mi_widgets 0.1.0, transformer-lens 4.3",
 }
+STRONG = {
+    (0, 0): 0.5,
+    (15, 3): 1.4,
+    (16, 0): 0.9,
+    (19, 2): 0.8,
+    (20, 0): 1.1,
+    (23, 3): 2.28,
+    (23, 1): -0.9,
+    (24, 4): -1.2,
+}
 DIRECTIONS = [{"name": "cheerful", "layer": 19, "natural": 0.14}, {"name": "formal", "layer": 12, "natural": 0.09}]
 
 
 def token(index: int, text: str, bos: bool = False) -> dict[str, Any]:
+    """A token label."""
     kind = "special" if bos else "partial" if "‹" in text else "space" if text in "↵·⇥" else "text"
     return {"index": index, "id": 100 + index, "text": text, "kind": kind, "bos": bos}
 
 
 def tokens(words: list[str]) -> list[dict[str, Any]]:
+    """The labels of a prompt."""
     return [token(i, word, bos=i == 0) for i, word in enumerate(words)]
 
 
 def layers(count: int = LAYERS) -> Axis:
+    """The layer axis."""
     return Axis("layer", [str(i) for i in range(count)])
 
 
 def positions(words: list[str]) -> Axis:
+    """The position axis of these tokens."""
     return Axis("position", words)
 
 
 def heads_panel(random: np.random.Generator) -> Panel:
+    """A few strong heads among many weak ones."""
     values = random.normal(0, 0.06, (LAYERS, HEADS)) * np.linspace(0.3, 1.6, LAYERS)[:, None]
-    for layer, head, effect in [(15, 3, 1.4), (16, 0, 0.9), (19, 2, 0.8), (20, 0, 1.1), (23, 3, 2.28), (23, 1, -0.9), (24, 4, -1.2), (29, 1, 1.27), (0, 0, 0.5)]:
+    for (layer, head), effect in STRONG.items():
         values[layer, head] = effect
     sign = "Positive: putting the clean output back moves the logit difference toward the clean answer."
     heads = Axis("head", [str(i) for i in range(HEADS)])
@@ -50,16 +79,27 @@ def heads_panel(random: np.random.Generator) -> Panel:
 
 
 def residual_panel(random: np.random.Generator, words: list[str]) -> Panel:
+    """An effect that moves from the name to the last position, and a corner not computed yet."""
     values = random.normal(0, 0.03, (LAYERS, len(words)))
     depth = np.linspace(0, 1, LAYERS)
     values[:, 10 % len(words)] += 4.5 / (1 + np.exp(14 * (depth - 0.55)))
     values[:, -1] += 4.5 / (1 + np.exp(-14 * (depth - 0.62)))
     values[26:, :3] = np.nan
     sign = "Positive: the clean residual stream here brings the clean answer back."
-    return Panel("residual", layers(), positions(words), values, title="Residual stream before each layer", unit="logits", sign=sign, excluded=[0])
+    return Panel(
+        "residual",
+        layers(),
+        positions(words),
+        values,
+        title="Residual stream before each layer",
+        unit="logits",
+        sign=sign,
+        excluded=[0],
+    )
 
 
 def result(text: str | None, singles: bool = True) -> dict[str, Any]:
+    """A finished run; without text, one that still generates."""
     random = np.random.default_rng(3)
     before = [("·Mary", 0.61), ("·them", 0.09), ("·the", 0.06), ("·John", 0.031), ("·her", 0.02)]
     after = [("·John", 0.29), ("·the", 0.17), ("·Mary", 0.12), ("·them", 0.08), ("·a", 0.0007)]
@@ -75,9 +115,15 @@ def result(text: str | None, singles: bool = True) -> dict[str, Any]:
         "before": side(4.9213, before, "Mary. She thanked him and drank it slowly." if text else None),
         "after": side(1.5071, after, text),
         "difference": -3.41423456789,
-        "singles": [{"label": "L15H3", "difference": -0.84}, {"label": "L23H3", "difference": -1.95}] if singles else [],
+        "singles": [{"label": "L15H3", "difference": -0.84}, {"label": "L23H3", "difference": -1.95}]
+        if singles
+        else [],
         "sum_of_singles": -2.79 if singles else None,
-        "control": {"label": "the same edit on 20 random pairs of active heads of layers 15 and 23", "values": list(random.normal(-0.1, 0.4, 20)), "beats": 20},
+        "control": {
+            "label": "the same edit on 20 random pairs of active heads of layers 15 and 23",
+            "values": list(random.normal(-0.1, 0.4, 20)),
+            "beats": 20,
+        },
         "notes": ["The two heads together do more than the sum of each alone: they back each other up."],
         "warnings": [],
         "hooks": ["blocks.15.attn.hook_z", "blocks.23.attn.hook_z"],
@@ -85,16 +131,19 @@ def result(text: str | None, singles: bool = True) -> dict[str, Any]:
 
 
 def shared(words: list[str] = WORDS) -> dict[str, Any]:
+    """The traits that all live views have."""
     return {"prompt": PROMPT, "tokens": tokens(words), "provenance": MODEL, "directions": DIRECTIONS, "runnable": True}
 
 
 def attribution(**more: Any) -> Loop:
+    """An attribution map in some state."""
     random = np.random.default_rng(0)
     panels = [heads_panel(random), residual_panel(random, WORDS)]
     return AttributionMap(panels, title="Which parts carry the name", **{**shared(), **more})
 
 
 def lens(words: list[str] = WORDS, **more: Any) -> Loop:
+    """A lens map with awkward tokens in it."""
     random = np.random.default_rng(1)
     said = [token(i, text) for i, text in enumerate([w for w in WORDS[1:]] + ODD)]
     rows, cols, k = LAYERS + 1, len(words), 5
@@ -103,14 +152,24 @@ def lens(words: list[str] = WORDS, **more: Any) -> Loop:
     ids[18:, :, 0] = ids[-1, :, 0]
     values = sure[..., None] * 0.5 ** np.arange(k)
     panel = Panel(
-        "lens", Axis("layer", ["emb", *map(str, range(LAYERS))]), positions(words), sure, title="Most likely next token after each layer",
-        scale="sequential", unit="probability", sign="The residual stream read as if it were the last layer's.", excluded=[0],
-        texts=ids[..., 0], top=Top(ids, values), vocabulary=said,
-    )  # fmt: skip
+        "lens",
+        Axis("layer", ["emb", *map(str, range(LAYERS))]),
+        positions(words),
+        sure,
+        title="Most likely next token after each layer",
+        scale="sequential",
+        unit="probability",
+        sign="The residual stream read as if it were the last layer's.",
+        excluded=[0],
+        texts=ids[..., 0],
+        top=Top(ids, values),
+        vocabulary=said,
+    )
     return LensMap([panel], title="What each layer would say next", **{**shared(words), **more})
 
 
 def patterns(random: np.random.Generator, length: int) -> np.ndarray:
+    """Heads that look back one step, at the first token, at themselves, or anywhere."""
     query, key = np.indices((length, length))
     logits = random.normal(0, 1.2, (LAYERS, HEADS, length, length))
     kind = random.integers(0, 4, (LAYERS, HEADS, 1, 1))
@@ -122,32 +181,54 @@ def patterns(random: np.random.Generator, length: int) -> np.ndarray:
 
 
 def attention(**more: Any) -> Loop:
+    """An attention map with one head open."""
     words = WORDS
     shares = patterns(np.random.default_rng(2), len(words))
     row, col = 23, 3
     shares[row, col, -1] = [0.2, 0.02, 0.55, 0.02, 0.08, *[0.13 / 10] * 10]
     causal = np.tril(np.ones((len(words), len(words)), bool))
     heads = Panel(
-        "heads", layers(), Axis("head", [str(i) for i in range(HEADS)]), shares.max(-1).mean(-1), title="All heads",
-        scale="sequential", unit="mean largest attention", causal=True, thumbnails=thumbnails(shares),
-    )  # fmt: skip
+        "heads",
+        layers(),
+        Axis("head", [str(i) for i in range(HEADS)]),
+        shares.max(-1).mean(-1),
+        title="All heads",
+        scale="sequential",
+        unit="mean largest attention",
+        causal=True,
+        thumbnails=thumbnails(shares),
+    )
     axis = lambda name: Axis(name, words)  # noqa: E731
     pattern = np.where(causal, shares[row, col], np.nan)
     head = Panel(
-        "pattern", axis("query_pos"), axis("key_pos"), pattern, title=f"Layer {row} · head {col}", scale="sequential",
-        unit="of its attention", sign="Each row adds up to 1.", excluded=[0], causal=True,
-    )  # fmt: skip
-    return AttentionMap([heads], pattern=head, opened=[row, col], title="Where every head looks", **{**shared(), **more})
+        "pattern",
+        axis("query_pos"),
+        axis("key_pos"),
+        pattern,
+        title=f"Layer {row} · head {col}",
+        scale="sequential",
+        unit="of its attention",
+        sign="Each row adds up to 1.",
+        excluded=[0],
+        causal=True,
+    )
+    return AttentionMap(
+        [heads], pattern=head, opened=[row, col], title="Where every head looks", **{**shared(), **more}
+    )
 
 
 def wide() -> Loop:
+    """A very small and a very wide grid."""
     random = np.random.default_rng(5)
-    panel = Panel("wide", layers(64), positions([f"t{i}" for i in range(512)]), random.normal(0, 1, (64, 512)), title="64 × 512")
+    panel = Panel(
+        "wide", layers(64), positions([f"t{i}" for i in range(512)]), random.normal(0, 1, (64, 512)), title="64 × 512"
+    )
     small = Panel("small", layers(3), Axis("head", list("0123")), random.normal(0, 1, (3, 4)), title="3 × 4", toward=-1)
     return Heatmap([small, panel], title="A grid without a model", provenance=MODEL)
 
 
 def failure() -> dict[str, str]:
+    """An error as Python explains it."""
     return {
         "what": "The run failed",
         "why": "Head 9 does not exist: layer 15 has the heads 0 to 8.",
@@ -162,7 +243,9 @@ SCENES: dict[str, Loop] = {
     "attribution-empty": attribution(),
     "attribution-result": attribution(**PICKED, result=result(TEXT)),
     "attribution-stale": attribution(picks=[(0, 15, 3)], result=result(None)),
-    "attribution-running": attribution(**PICKED, status="running", progress={"done": 120, "total": 270, "eta": 7.4, "label": "exact patching"}),
+    "attribution-running": attribution(
+        **PICKED, status="running", progress={"done": 120, "total": 270, "eta": 7.4, "label": "exact patching"}
+    ),
     "attribution-error": attribution(**PICKED, status="error", error=failure()),
     "attribution-add": attribution(picks=[(1, 3, 4)], act={"verb": "add", "direction": "cheerful", "strength": 0.14}),
     "lens": lens(picks=[(0, 0, 0), (0, 20, 5)], act={"verb": "scale", "factor": 2.0}),
@@ -181,4 +264,5 @@ def plain(value: Any) -> Any:
 
 
 def state(view: Loop) -> dict[str, Any]:
+    """A view as JSON for the page."""
     return {"stem": view.stem, "state": plain(view.get_state(view.border()))}

@@ -1,6 +1,6 @@
 """Photograph every scene of the fixture: light and dark, wide and narrow, without Jupyter. A development tool.
 
-    .venv/bin/python js/harness/shots.py OUT [scene ...]
+.venv/bin/python js/harness/shots.py OUT [scene ...]
 """
 
 import json
@@ -46,6 +46,7 @@ def mount(page: Page, scene: str, theme: str = "light") -> None:
 
 
 def main(out: Path, scenes: list[str]) -> None:
+    """Write one picture a scene, theme and width."""
     out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=QUIET)

@@ -38,9 +38,9 @@ export function faded(color: Rgb, behind: Rgb, share: number): Rgb {
   return color.map((part, i) => Math.round(share * part + (1 - share) * behind[i])) as unknown as Rgb;
 }
 
-/** Text colour on a filled cell: whichever of near-black and white has the better contrast. */
+/** Text colour on a filled cell: black or white, whichever has the better contrast: never under 4.5. */
 export function ink(background: Rgb): string {
-  return contrast(background, [255, 255, 255]) >= contrast(background, [16, 18, 22]) ? "#ffffff" : "#101216";
+  return contrast(background, [255, 255, 255]) >= contrast(background, [0, 0, 0]) ? "#ffffff" : "#000000";
 }
 
 /** The WCAG contrast ratio, 1..21. */

@@ -76,13 +76,13 @@ class Loop(anywidget.AnyWidget):
             raise ValueError(f"No view asks {request!r}; the requests are {', '.join(REQUESTS)}.")
         self._handlers[request] = do
 
-    def receive(self, message: object) -> None:
+    def receive(self, message: Any) -> None:
         """Take one message from the page. Nothing it says, and nothing a handler does, is lost in silence."""
         try:
             request, details = self._understood(message)
             self._take_draft(message)
             self._handler(request)(*details)
-        except Exception as error:  # noqa: BLE001 - whatever it is, a person must see it
+        except Exception as error:
             self.explain(error)
 
     def fail(self, error: BaseException, *, what: str = "", fix: str = "") -> None:
@@ -120,7 +120,7 @@ class Loop(anywidget.AnyWidget):
         shapes = ", ".join(f"{panel.name} {panel.shape[0]} x {panel.shape[1]}" for panel in self.panels)
         return f"{type(self).__name__}({self.title or self.prompt!r}: {shapes or 'nothing to show'})"
 
-    def _understood(self, message: object) -> tuple[str, list[int]]:
+    def _understood(self, message: Any) -> tuple[str, list[int]]:
         request = message.get("type") if isinstance(message, Mapping) else None
         if request not in REQUESTS:
             raise ValueError(f"The page asked for {request!r}; a view understands {', '.join(REQUESTS)}.")

@@ -1,0 +1,50 @@
+import { expect, test } from "vitest";
+import { colormap, contrast, faded, ink, luminance, parseCss, place, type Rgb, type Theme } from "../src/color";
+
+const THEMES: Theme[] = ["light", "dark"];
+const BACKGROUND: Record<Theme, Rgb> = { light: [255, 255, 255], dark: [17, 17, 17] };
+const rgbOf = (name: string): Rgb => (name === "#ffffff" ? [255, 255, 255] : [0, 0, 0]);
+
+test("a value's place is clipped, and the two arms can change places", () => {
+  expect(place(0, [-2, 2])).toBe(0.5);
+  expect(place(9, [-2, 2])).toBe(1);
+  expect(place(2, [-2, 2], true)).toBe(0);
+  expect(place(NaN, [0, 1])).toBeNaN();
+});
+
+test.each(THEMES)("zero is quiet on a %s page, and both ends are seen", (theme) => {
+  const color = colormap("signed", theme);
+  expect(contrast(color(0.5), BACKGROUND[theme])).toBeLessThan(1.4);
+  for (const end of [0, 1]) expect(contrast(color(end), BACKGROUND[theme])).toBeGreaterThan(3);
+});
+
+test.each(THEMES)("low is orange, high is blue, and both are equally strong on a %s page", (theme) => {
+  const [low, high] = [colormap("signed", theme)(0), colormap("signed", theme)(1)];
+  expect(low[0]).toBeGreaterThan(low[2]);
+  expect(high[2]).toBeGreaterThan(high[0]);
+  expect(contrast(low, high)).toBeLessThan(1.35);
+});
+
+test("cividis grows lighter all the way", () => {
+  const steps = Array.from({ length: 21 }, (_, i) => luminance(colormap("sequential", "light")(i / 20)));
+  expect([...steps].sort((a, b) => a - b)).toEqual(steps);
+  expect(colormap("sequential", "dark")(0)).toEqual([0, 32, 77]);
+});
+
+test.each(THEMES)("text is legible on every colour of a %s page", (theme) => {
+  for (const scale of ["signed", "sequential"] as const)
+    for (let i = 0; i <= 100; i++) {
+      const color = colormap(scale, theme)(i / 100);
+      expect(contrast(color, rgbOf(ink(color)))).toBeGreaterThanOrEqual(4.5);
+    }
+});
+
+test("a faded colour lies on the way to what is behind it", () => {
+  expect(faded([0, 0, 0], [100, 200, 255], 0.4)).toEqual([60, 120, 153]);
+});
+
+test("computed colours are read, and what is transparent is no colour", () => {
+  expect(parseCss("rgb(17, 34, 51)")).toEqual([17, 34, 51]);
+  expect(parseCss("rgba(0, 0, 0, 0)")).toBeNull();
+  expect(parseCss("transparent")).toBeNull();
+});
