@@ -1,0 +1,62 @@
+"""mi_widgets: locate what produces a behaviour of a language model, steer it, and show that it improved.
+
+    import mi_widgets as mi
+    model = mi.load()
+    mi.AttentionView(model, "When Mary and John went to the store, John gave a drink to")
+
+Rooms: `locate` (which parts), `steer` (change them), `improve` (did it help), `tasks` (data that comes with the
+package). Values: Site, Grid, Selection, Recipe, Direction, Card.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from . import improve, locate, steer, tasks
+from .card import Card
+from .grid import Grid
+from .improve import evaluate
+from .intervention import Direction, Intervention, Recipe, Reference
+from .model import Model, load
+from .run import Run, generate, run
+from .selection import Selection
+from .site import Site
+from .task import Example, Pair, Task
+from .workbench import AttentionView, AttributionView, LensView, compare
+
+try:
+    __version__ = version("mi-widgets")
+except PackageNotFoundError:  # a source tree that was never installed
+    __version__ = "0+unknown"
+
+__all__ = [
+    "AttentionView",
+    "AttributionView",
+    "Card",
+    "Direction",
+    "Example",
+    "Grid",
+    "Intervention",
+    "LensView",
+    "Model",
+    "Pair",
+    "Recipe",
+    "Reference",
+    "Run",
+    "Selection",
+    "Site",
+    "Task",
+    "compare",
+    "evaluate",
+    "generate",
+    "improve",
+    "load",
+    "locate",
+    "run",
+    "steer",
+    "tasks",
+]
+
+
+def _jupyter_labextension_paths() -> list[dict[str, Any]]:
+    """Where JupyterLab finds the prebuilt extension."""
+    return [{"src": "labextension", "dest": "mi-widgets"}]

@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
 
+from . import __version__, load, run
 from .model import checkpoint
 
 PACKAGES = ("torch", "transformer-lens", "transformers", "anywidget", "ipywidgets", "plotly")
@@ -44,7 +45,7 @@ class Finding:
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m mi_widgets", description="Click on a model, and see what it does.")
-    parser.add_argument("--version", action="version", version=f"mi_widgets {version('mi-widgets')}")
+    parser.add_argument("--version", action="version", version=f"mi_widgets {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="doctor | fetch")
     commands.add_parser("doctor", help="say what is installed and whether it works")
     fetching = commands.add_parser("fetch", help="get the default model; its folder is printed")
@@ -76,7 +77,7 @@ def doctor() -> int:
 
 def findings() -> Iterator[Finding]:
     """Everything that doctor looks at, in the order in which one thing needs the other."""
-    yield Finding("mi_widgets", f"{version('mi-widgets')} in {Path(__file__).parent}")
+    yield Finding("mi_widgets", f"{__version__} in {Path(__file__).parent}")
     yield Finding("Python", f"{platform.python_version()}, {platform.system()} {platform.machine()}")
     for name in PACKAGES:
         yield package(name)
@@ -118,10 +119,8 @@ def labextension() -> Finding:
     if not folders:
         return Finding("labextension", "not where Jupyter looks", REINSTALL, essential=False)
     there = json.loads((Path(folders[0]) / "mi-widgets" / "package.json").read_text(encoding="utf-8"))["version"]
-    if there != version("mi-widgets"):
-        return Finding(
-            "labextension", f"{there}, not the package's {version('mi-widgets')}", REINSTALL, essential=False
-        )
+    if there != __version__:
+        return Finding("labextension", f"{there}, not the package's {__version__}", REINSTALL, essential=False)
     if is_disabled():
         return Finding("labextension", "disabled", "jupyter labextension enable mi-widgets", essential=False)
     return Finding("labextension", f"{there}, enabled, in {folders[0]}")
@@ -176,8 +175,6 @@ def forward() -> Finding:
     """One forward pass of the default model, timed, with every way to the network closed."""
     try:
         with no_network():
-            from . import load, run
-
             start = perf_counter()
             model = load()
             loaded = perf_counter()

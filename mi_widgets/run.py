@@ -15,7 +15,7 @@ from .model.hooks import Clock, as_hooks
 from .model.tokens import Prompt
 from .task import Pair
 
-Texts = str | Sequence[str]
+Texts = str | int | Sequence[str | int]  # tokens as text (one token each), or as ids
 _COLLAPSED = 0.99  # entropy as a share of ln(d_vocab): closer to uniform than this says nothing any more
 
 
@@ -145,10 +145,11 @@ def metric_name(metric: str, answer: Texts, foil: Texts) -> str:
 
 
 def _quoted(texts: Texts) -> str:
-    words = [texts] if isinstance(texts, str) else list(texts)
+    words = list(texts) if isinstance(texts, (list, tuple)) else [texts]
     shown = [f'"{word}"' for word in words[:3]] + (["…"] if len(words) > 3 else [])
     return ", ".join(shown)
 
 
 def _ids(model: Model, texts: Texts) -> list[int]:
-    return [model.single(text) for text in ([texts] if isinstance(texts, str) else texts)]
+    words = list(texts) if isinstance(texts, (list, tuple)) else [texts]
+    return [word if isinstance(word, int) else model.single(str(word)) for word in words]

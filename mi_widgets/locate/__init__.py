@@ -1,6 +1,6 @@
 """Locate: which parts of a model produce a behaviour. Every method returns a Grid."""
 
-from .causal import causal
+from .causal import causal, refine
 from .vocabulary import lens
 
-__all__ = ["causal", "lens"]
+__all__ = ["causal", "lens", "refine"]

@@ -41,7 +41,8 @@ OBJECTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "ffn": ("ffn", "out", ("layer", "position")),
 }
 _SOLVED = 1.0  # least m(clean) − m(corrupt), in logits, for a pair to count
-Progress = bool | Callable[[int, int], None]
+Tick = Callable[[int, int], None]
+Progress = bool | Tick
 
 
 def causal(
@@ -74,8 +75,42 @@ def causal(
         raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
     if not isinstance(task.metric, str):
         raise ValueError("causal maps read the last position: the metric must be logit_diff, logprob or accuracy")
-    items = task.split(split) if task.has_splits else task.items
-    return model.do(lambda: _Map(model, task, items, objects, method, part, reference).fill(sites, progress))
+    under_way = model.do(lambda: _Map(model, task, _items(task, split), objects, method, part, reference))
+    tick = _ticker(progress)
+    grid = None
+    for grid in _steps(model, under_way, sites, tick):
+        pass
+    assert grid is not None
+    return grid
+
+
+def refine(
+    model: Any,
+    task: Task | Pair | Sequence[Pair],
+    objects: str = "heads",
+    method: str = "denoise",
+    part: str | None = None,
+    split: str = "fit",
+    progress: Progress = False,
+) -> Iterator[Grid]:
+    """The same map while it grows: yields partial Grids, exact from the start, the last layers first.
+
+    Cells that are not done yet are masked. Arguments as in `causal`.
+    """
+    model, task = Model.of(model), Task.of(task)
+    under_way = model.do(lambda: _Map(model, task, _items(task, split), objects, method, part, None))
+    yield from _steps(model, under_way, None, _ticker(progress))
+
+
+def _items(task: Task, split: str) -> Sequence[Pair]:
+    return task.split(split) if task.has_splits else task.items
+
+
+def _steps(model: Model, under_way: _Map, sites: Sequence[Site] | None, tick: Tick) -> Iterator[Grid]:
+    """Each step on the worker, wherever the caller is."""
+    steps = under_way.fill(sites, tick)
+    while (grid := model.do(lambda: next(steps, None))) is not None:
+        yield grid
 
 
 class _Map:
@@ -129,20 +164,20 @@ class _Map:
         labels = self.model.labels(self.model.ids(self.solved[0].clean))
         return Axis("position", positions, tuple(label["text"] for label in labels))
 
-    def fill(self, sites: Sequence[Site] | None, progress: Progress) -> Grid:
-        """Compute the wanted cells of every pair and average them."""
-        grid = self._grid(np.ma.masked_all([len(axis) for axis in self.axes], dtype=np.float32))
-        indices = list(np.ndindex(*grid.shape)) if sites is None else [grid.index(site) for site in sites]
-        total = np.zeros(len(indices))
-        tick = _ticker(progress, len(indices) * len(self.solved))
+    def fill(self, sites: Sequence[Site] | None, tick: Tick) -> Iterator[Grid]:
+        """Compute the wanted cells pair by pair; yields the mean of what is done after each batch."""
+        empty = self._grid(np.ma.masked_all([len(axis) for axis in self.axes], dtype=np.float32))
+        indices = list(np.ndindex(*empty.shape)) if sites is None else [empty.index(site) for site in sites]
+        places = tuple(np.array(indices).T)
+        total, count = np.zeros(len(indices)), np.zeros(len(indices))
         for pair in self.solved:
-            for numbers, values in self._effects(pair, [grid.site(index) for index in indices]):
+            for numbers, values in self._effects(pair, [empty.site(index) for index in indices]):
                 total[numbers] += values
-                tick(len(numbers))
-        values = grid.values.copy()
-        for index, value in zip(indices, total / len(self.solved), strict=True):
-            values[index] = value
-        return self._grid(values)
+                count[numbers] += 1
+                tick(int(count.sum()), len(indices) * len(self.solved))
+                values = empty.values.copy()
+                values[places] = np.ma.masked_invalid(total / np.where(count, count, np.nan))
+                yield self._grid(values)
 
     def _effects(self, pair: Pair, sites: Sequence[Site]) -> Iterator[tuple[list[int], np.ndarray]]:
         base, source = (pair.corrupt, pair.clean) if self.method == "denoise" else (pair.clean, pair.corrupt)
@@ -226,22 +261,23 @@ def _checked(model: Model, pair: Pair, method: str) -> bool:
     return True
 
 
-def _ticker(progress: Progress, total: int) -> Callable[[int], None]:
-    """A function to call with the number of new cells."""
-    if progress is False:
-        return lambda n: None
+def _ticker(progress: Progress) -> Tick:
+    """A function to call with (cells done, cells in all)."""
     if callable(progress):
-        done = 0
-
-        def tick(n: int) -> None:
-            nonlocal done
-            done += n
-            progress(done, total)
-
-        return tick
+        return progress
+    if not progress:
+        return lambda done, total: None
     from tqdm.auto import tqdm
 
-    return tqdm(total=total, unit="cell", leave=False, delay=1).update
+    bar = tqdm(unit="cell", leave=False, delay=1)
+
+    def tick(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+        if done == total:
+            bar.close()
+
+    return tick
 
 
-__all__ = ["METHODS", "OBJECTS", "causal"]
+__all__ = ["METHODS", "OBJECTS", "causal", "refine"]

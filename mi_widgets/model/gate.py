@@ -223,15 +223,24 @@ class Model:
         """
         return hooks.as_hooks(self.compile(recipe))
 
-    def capture(self, ids: torch.Tensor, names: Sequence[str], recipe: Recipe | None = None) -> dict[str, torch.Tensor]:
-        """Activations by hook name, each as the bridge has them for ids [1, pos], after the recipe's edits."""
-        kept: dict[str, torch.Tensor] = {}
+    def capture(
+        self,
+        ids: torch.Tensor,
+        names: Sequence[str],
+        recipe: Recipe | None = None,
+        keep: Callable[[torch.Tensor], Any] = torch.clone,
+    ) -> dict[str, Any]:
+        """Activations by hook name, each as the bridge has them for ids [1, pos], after the recipe's edits.
+
+        keep: what to keep of each; a reduction here means that large ones are never all held at once.
+        """
+        kept: dict[str, Any] = {}
 
         def keeper(name: str) -> Any:
-            def keep(x: torch.Tensor, hook: Any) -> None:
-                kept[name] = x.detach().clone()
+            def look(x: torch.Tensor, hook: Any) -> None:
+                kept[name] = keep(x.detach())
 
-            return keep
+            return look
 
         edits = hooks.as_hooks(self.compile(recipe, hooks.Clock(ids.shape[1])))
         self.forward(ids, [*edits, *((name, keeper(name)) for name in names)])

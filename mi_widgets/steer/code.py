@@ -139,13 +139,13 @@ class _Program:
             "after = bridge.run_with_hooks(tokens, fwd_hooks=hooks)[0, -1]",
         ]
         answer, foil = self.read
-        if not answer or not foil:
+        if answer is None or foil is None:
             return [*lines, 'print("before", bridge.to_string(before.topk(5).indices[:, None]))',
                     'print("after ", bridge.to_string(after.topk(5).indices[:, None]))']
         return [
             *lines,
-            f"answer = [bridge.to_single_token(t) for t in {_listed(answer)}]",
-            f"foil = [bridge.to_single_token(t) for t in {_listed(foil)}]",
+            f"answer = {_ids(answer)}",
+            f"foil = {_ids(foil)}",
             "difference = lambda x: (x[answer].logsumexp(-1) - x[foil].logsumexp(-1)).item()",
             "print(difference(before), difference(after), difference(after) - difference(before))",
         ]
@@ -156,6 +156,14 @@ def _positions(site: Site) -> str:
     if site.position is None:
         return ":"
     return f"{site.position}:" if site.position == -1 else f"{site.position}:{site.position + 1}"
+
+
+def _ids(words: Any) -> str:
+    """An expression for token ids: of ids as they are, of texts by the tokenizer."""
+    listed = list(words) if isinstance(words, (list, tuple)) else [words]
+    if all(isinstance(word, int) for word in listed):
+        return repr(listed)
+    return f"[bridge.to_single_token(t) for t in {listed!r}]"
 
 
 def _listed(texts: Any) -> str:

@@ -30,24 +30,24 @@ def contrast(
     if not positive or not negative:
         raise ValueError("a contrast needs at least one positive and one negative text")
 
-    def work() -> Direction:
-        up, down = (_tokens(model, texts, layer) for texts in (positive, negative))
-        difference = _mean(up) - _mean(down)
-        norm = torch.cat([*up, *down]).norm(dim=-1).median().item()
-        length = difference.norm().item()
-        return Direction(
-            (difference / length).cpu().numpy(), layer, norm, length / norm, name, tuple(positive), tuple(negative)
-        )
-
-    return model.do(work)
+    up, down = (_tokens(model, texts, layer) for texts in (positive, negative))
+    difference = _mean(up) - _mean(down)
+    norm = torch.cat([*up, *down]).norm(dim=-1).median().item()
+    length = difference.norm().item()
+    unit = (difference / length).cpu().numpy()
+    return Direction(unit, layer, norm, length / norm, name, tuple(positive), tuple(negative))
 
 
 def _tokens(model: Model, texts: Sequence[str], layer: int) -> list[torch.Tensor]:
     """The residual vectors [pos - 1, d_model] of each text, its first token left out, in float32."""
-    site = hook_name(Site("residual", layer, part="post"))
     if layer >= model.n_layers:
         raise ValueError(f"layer {layer}: this model has layers 0 to {model.n_layers - 1}")
-    runs = [model.capture(model.ids(text), [site])[site][0, 1:].float() for text in texts]
+    site = hook_name(Site("residual", layer, part="post"))
+
+    def residual(text: str) -> torch.Tensor:
+        return model.capture(model.ids(text), [site])[site][0, 1:].float()
+
+    runs = [model.do(lambda text=text: residual(text)) for text in texts]  # type: ignore[misc]
     short = [text for text, run in zip(texts, runs, strict=True) if len(run) == 0]
     if short:
         raise ValueError(f"{short[0]!r} has a single token; a contrast leaves the first one out")

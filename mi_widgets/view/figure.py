@@ -42,13 +42,8 @@ def _heatmap(grid: Grid) -> go.Figure:
     rows, cols = grid.axes[0], grid.axes[-1]
     values = _plain(grid.values).reshape(-1, len(cols))
     most = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 1.0
-    colours = (
-        {"colorscale": _SIGNED, "zmin": -grid.toward * most, "zmax": grid.toward * most, "reversescale": grid.toward < 0}
-        if grid.toward
-        else {"colorscale": "Cividis", "zmin": 0, "zmax": most}
-    )
-    if grid.toward < 0:
-        colours |= {"zmin": -most, "zmax": most}
+    signed = {"colorscale": _SIGNED, "reversescale": grid.toward < 0, "zmin": -most, "zmax": most}
+    colours = signed if grid.toward else {"colorscale": "Cividis", "zmin": 0, "zmax": most}
     figure = go.Figure(go.Heatmap(z=values, colorbar_title=html.escape(grid.unit), hoverongaps=False, **colours))
     figure.update_yaxes(title=rows.name, autorange="reversed", **(_ticks(rows) if len(grid.axes) == 2 else {}))
     figure.update_xaxes(title=cols.name, **_ticks(cols))

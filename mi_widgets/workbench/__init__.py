@@ -1,0 +1,8 @@
+"""The workbench: the one room where a view, a Model and a job are wired into the inline loop."""
+
+from .attention import AttentionView
+from .attribution import AttributionView
+from .comparison import compare
+from .lens import LensView
+
+__all__ = ["AttentionView", "AttributionView", "LensView", "compare"]

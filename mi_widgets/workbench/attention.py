@@ -1,0 +1,103 @@
+"""AttentionView: where every head looks, one head in full, and what happens without some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..grid import Axis as GridAxis
+from ..grid import Grid
+from ..intervention import Direction
+from ..model.tokens import Prompt
+from ..run import Texts
+from ..view import AttentionMap, Axis, Panel, mapping, picture
+from .live import Live
+
+
+class AttentionView(Live, AttentionMap):
+    """All heads of a model on a prompt; click, shift-click or drag to pick heads, open one to see its pattern.
+
+    answer, foil: what the metric tells apart (without them: the model's first choice against its second).
+    directions: {name: Direction} to add; by default a cheerful one.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        prompt: Prompt,
+        *,
+        answer: Texts | None = None,
+        foil: Texts | None = None,
+        directions: Mapping[str, Direction] | None = None,
+    ) -> None:
+        super().__init__(model, prompt, answer, foil, directions, title="Attention: where every head looks")
+        self.on("open", self._queue_open)
+
+    def _draw(self) -> None:
+        pictures, away = self.model.do(self._heads)
+        self._grids = [_summary(away, self.model.provenance)]
+        self.panels = [replace(mapping.panel(self._grids[0], "heads"), thumbnails=pictures)]
+        self.model.do(lambda: self._open(*_busiest(away)))
+
+    def _heads(self) -> tuple[np.ndarray, np.ndarray]:
+        """Thumbnails [layer, head, s, s] and the share of attention off the first token [layer, head]."""
+        names = [self._pattern(layer) for layer in range(self.model.n_layers)]
+        kept = self.model.capture(self._before.ids[None], names, keep=_digest)
+        return np.stack([kept[name][0] for name in names]), np.stack([kept[name][1] for name in names])
+
+    @staticmethod
+    def _pattern(layer: int) -> str:
+        return f"blocks.{layer}.attn.hook_pattern"
+
+    def _queue_open(self, row: int, col: int) -> None:
+        self.model.submit(lambda: self._open(row, col))
+
+    def _open(self, row: int, col: int) -> None:
+        name = self._pattern(row)
+        pattern = self.model.capture(self._before.ids[None], [name], keep=lambda x: x[0, col].float().cpu().numpy())
+        labels = [token["text"] for token in self.tokens]
+        values = np.where(np.tri(len(labels), dtype=bool), pattern[name], np.nan)
+        with self.hold_sync():
+            self.opened = [row, col]
+            self.pattern = Panel(
+                "pattern",
+                Axis("query_pos", labels),
+                Axis("key_pos", labels),
+                values,
+                title=f"Layer {row}, head {col}: attention from each token (row) to the tokens before it",
+                scale="sequential",
+                range=(0.0, 1.0),
+                unit="probability",
+                sign="Each row adds up to 1.",
+                toward=0,
+                causal=True,
+            )
+
+
+def _digest(pattern: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """(thumbnails [head, s, s], share of attention off the first token [head]) of one layer's patterns."""
+    rows = pattern[0].float().cpu().numpy()
+    return picture.thumbnails(rows), 1.0 - rows[:, 1:, 0].mean(axis=1) if rows.shape[1] > 1 else np.zeros(len(rows))
+
+
+def _summary(away: np.ndarray, provenance: dict[str, Any]) -> Grid:
+    axes = tuple(GridAxis(name, tuple(range(n))) for name, n in zip(("layer", "head"), away.shape, strict=True))
+    return Grid(
+        np.ma.asarray(away),
+        axes,
+        kind="head",
+        part="z",
+        title="All heads: brighter looks more at tokens other than the first",
+        unit="probability",
+        sign="Attention that does not go to the first token, averaged over the other tokens.",
+        provenance=provenance,
+    )
+
+
+def _busiest(away: np.ndarray) -> tuple[int, int]:
+    row, col = np.unravel_index(int(np.argmax(away)), away.shape)
+    return int(row), int(col)

@@ -1,0 +1,282 @@
+"""Live: the inline loop. A view, a Model and a job, wired together.
+
+A person picks cells and drafts an act; `run` turns them into a Recipe, runs the model on its worker and publishes the
+result in the order in which it comes: the numbers before and after, the single cells and the control band, and then the
+generated text. Every step is also a method or property, so that what a click does can be written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError
+from importlib.metadata import version
+from typing import Any
+
+from ..grid import Grid
+from ..improve.controls import controls, describe
+from ..intervention import Direction, Recipe
+from ..model import Job, Model, Stopped, hook_name
+from ..model.tokens import Prompt
+from ..run import Run, Texts, generate, metric_name, reader, run
+from ..selection import Selection
+from ..site import Site
+from ..steer.code import transformer_lens
+from ..view import mapping
+from ..view.loop import Loop
+from .directions import cheerful
+
+_NEW_TOKENS = 16
+_DRAWS = 20
+
+
+class Live(Loop):
+    """A Loop with a model behind it. Subclasses say which Grids are drawn.
+
+    model, prompt: what is run. answer, foil: what the metric tells apart; without them, the model's own first and
+    second choice. directions: {name: Direction} for the "add" act; by default the package's cheerful direction.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        prompt: Prompt,
+        answer: Texts | None = None,
+        foil: Texts | None = None,
+        directions: Mapping[str, Direction] | None = None,
+        **traits: Any,
+    ) -> None:
+        self._model = Model.of(model)
+        self._text = prompt
+        self._grids: list[Grid] = []
+        self._job: Job | None = None
+        self._before: Run = run(self._model, prompt)
+        self._own_metric = answer is None or foil is None
+        first, second = (label["id"] for label, _ in self._before.top_labels(2))
+        self._read: tuple[Texts, Texts] = (first, second) if self._own_metric else (answer, foil)  # type: ignore[assignment]
+        self._directions = dict(directions or {})
+        super().__init__(
+            prompt=prompt if isinstance(prompt, str) else "",
+            tokens=self._before.tokens,
+            runnable=True,
+            provenance=self._print(),
+            **traits,
+        )
+        for request, do in (("run", self._start), ("stop", self.stop), ("code", self._show_code)):
+            self.on(request, do)
+        self._offer(self._directions)
+        self._draw()
+        if directions is None:
+            threading.Thread(target=self._offer_cheerful, name="mi-cheerful", daemon=True).start()
+
+    def _draw(self) -> None:
+        """Fill `_grids` and `panels`; what a subclass is for. Runs once, before anything else is queued."""
+
+    # -- what is picked and drafted, from Python --------------------------------------------------------------------
+
+    @property
+    def model(self) -> Model:
+        """The model behind the view."""
+        return self._model
+
+    @property
+    def grids(self) -> tuple[Grid, ...]:
+        """The numbers on screen, one Grid for each panel."""
+        return tuple(self._grids)
+
+    @property
+    def selection(self) -> Selection:
+        """The picked cells as Sites; assign a Selection, or any Sites that are on screen, to pick them."""
+        places = [self._grids[p].site(mapping.index(self._grids[p], row, col)) for p, row, col in self.picks]
+        provenance = {**self._model.provenance, "prompt": self.prompt, "answer": self._read[0], "foil": self._read[1]}
+        return Selection(tuple(places), provenance)
+
+    @selection.setter
+    def selection(self, sites: Selection | Sequence[Site]) -> None:
+        self.picks = [self._pick(site) for site in sites]
+
+    def _pick(self, site: Site) -> tuple[int, int, int]:
+        for number, grid in enumerate(self._grids):
+            with contextlib.suppress(KeyError):
+                return (number, *mapping.cell(grid, grid.index(site)))
+        raise KeyError(f"{site} is not on screen here")
+
+    @property
+    def recipe(self) -> Recipe:
+        """What Run would do: the drafted act on the picked cells."""
+        act, picked = self.act, self.selection
+        if act["verb"] == "add":
+            positions = [site.position for site in picked if site.position is not None]
+            made = self._directions[act["direction"]].add(act["strength"], positions or None)
+            return Recipe(made.interventions, picked.provenance)
+        if act["verb"] == "scale":
+            return picked.scale(act["factor"])
+        return picked.switch_off(act["kind"])
+
+    def run(self) -> dict[str, Any]:
+        """Run the draft and wait: the result that the view shows. Raises what a click would show as a card."""
+        self._start()
+        self.wait()
+        return self.result
+
+    def stop(self) -> None:
+        """Ask what runs to end; what was already shown stays."""
+        if self._job is not None:
+            self._job.stop()
+
+    def wait(self) -> None:
+        """Wait until nothing runs for this view; raises the error of a job that failed."""
+        with contextlib.suppress(Stopped, CancelledError):
+            if self._job is not None:
+                self._job.future.result()
+
+    # -- the loop ---------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        recipe, request = self.recipe, {"picks": [list(pick) for pick in self.picks], "act": dict(self.act)}
+        self._submit(lambda: self._answer(recipe, request))
+
+    def _submit(self, work: Callable[[], None]) -> None:
+        """Queue work of this view; it replaces what the view was doing."""
+        with self.hold_sync():
+            self.error, self.progress, self.status = {}, {}, "waiting"
+        self._job = job = self._model.submit(lambda: self._do(work), owner=self)
+        job.future.add_done_callback(lambda future: self._settle(job))
+
+    def _do(self, work: Callable[[], None]) -> None:
+        self.status = "running"
+        work()
+
+    def _settle(self, job: Job) -> None:
+        """Say how a job ended, unless a newer one has begun."""
+        if job is not self._job:
+            return
+        failure = None if job.future.cancelled() else job.future.exception()
+        if failure is not None and not isinstance(failure, Stopped):
+            self.fail(failure, fix="The model is as it was before. Change the draft and run again.")
+            return
+        with self.hold_sync():
+            self.progress = {}
+            self.status = "stopped" if job.stopped else "idle"
+
+    def _publish(self, **fields: Any) -> None:
+        """Add fields to the result, if this is still what was asked for."""
+        self._model.worker.check()
+        self.result = {**self.result, **fields}
+
+    def _answer(self, recipe: Recipe, request: dict[str, Any]) -> None:
+        """On the worker: everything one run shows, numbers first."""
+        self._before, after = run(self._model, self._text), run(self._model, self._text, recipe)
+        before_metric, after_metric = (self._metric(r) for r in (self._before, after))
+        self.result = {}
+        self._publish(
+            **request,
+            metric=self._metric_name(),
+            before=_side(self._before, before_metric),
+            after=_side(after, after_metric),
+            difference=after_metric - before_metric,
+            singles=[],
+            sum_of_singles=None,
+            control=None,
+            notes=self._notes(recipe),
+            warnings=list(after.warnings),
+            hooks=list(dict.fromkeys(hook_name(site) for site in recipe.sites)),
+        )
+        self.provenance = self._print(recipe)
+        self._compare(recipe, after_metric - before_metric)
+        self._tell(recipe)
+
+    def _compare(self, recipe: Recipe, joint: float) -> None:
+        """Each cell alone, and the same edit on random other cells."""
+        singles = [Recipe((step,)) for step in recipe.interventions] if len(recipe) > 1 else []
+        rivals = controls(self._model, recipe, _DRAWS, length=len(self._before.ids))
+        changes = self._changes([*singles, *rivals])
+        alone, others = changes[: len(singles)], changes[len(singles) :]
+        if singles:
+            labels = [str(step.site) for step in recipe.interventions]
+            rows = [{"label": label, "difference": value} for label, value in zip(labels, alone, strict=True)]
+            self._publish(singles=rows, sum_of_singles=sum(alone))
+        if rivals:
+            side = 1 if joint >= 0 else -1
+            beats = sum(side * joint > side * value for value in others)
+            self._publish(control={"label": describe(recipe), "values": others, "beats": beats})
+        else:
+            note = "No control: these layers hold no other places of this kind to draw from."
+            self._publish(notes=[*self.result["notes"], note])
+
+    def _changes(self, recipes: Sequence[Recipe]) -> list[float]:
+        """The metric's change under each recipe, batched."""
+        recording = self._model.record(self._text)
+        read = reader(self._model, "logit_diff", *self._read)
+        before = float(read(recording.logits[None]))
+        changes, done, began = [0.0] * len(recipes), 0, time.monotonic()
+        for numbers, values in self._model.sweep(recording, recipes, read):
+            for number, value in zip(numbers, values.tolist(), strict=True):
+                changes[number] = value - before
+            done += len(numbers)
+            self._report(done, len(recipes), began, "control edits")
+        return changes
+
+    def _tell(self, recipe: Recipe) -> None:
+        """Generated text, before and after."""
+        for side, edit in (("before", None), ("after", recipe)):
+            show = lambda text, side=side: self._publish(**{side: {**self.result[side], "text": text}})  # noqa: E731
+            show(generate(self._model, self._text, edit, _NEW_TOKENS, on_text=show if edit else None))
+
+    def _report(self, done: int, total: int, began: float, label: str) -> None:
+        """Progress with the time that is left at this pace."""
+        left = (time.monotonic() - began) / max(done, 1) * (total - done)
+        self.progress = {"done": done, "total": total, "eta": left, "label": label}
+
+    def _metric(self, result: Run) -> float:
+        return result.metric(*self._read)
+
+    def _metric_name(self) -> str:
+        if not self._own_metric:
+            return metric_name("logit_diff", *self._read)
+        words = [self._model.tokenizer.decode([id_]) for id_ in self._read]
+        return metric_name("logit_diff", *words)
+
+    def _notes(self, recipe: Recipe) -> list[str]:
+        notes = []
+        if self._own_metric:
+            notes.append("A plain prompt has no foil: the metric is the model's first choice against its second.")
+        texts = {len(step.reference.texts) for step in recipe.interventions if step.reference}
+        if texts:
+            notes.append(f"Means are over {max(texts)} neutral texts; position 0 keeps its own mean.")
+        notes += [f"{site} is edited more than once, in order." for site in recipe.conflicts]
+        return notes
+
+    def _print(self, recipe: Recipe | None = None) -> dict[str, str]:
+        """The small print."""
+        source = self._model.provenance
+        return {
+            "model": str(source["model"]),
+            "weights": str(source["weights"]),
+            "tokens": str(len(self._before.ids)),
+            "recipe": recipe.hash if recipe is not None else "",
+            "versions": f"transformer-lens {version('transformer-lens')}, torch {version('torch')}",
+        }
+
+    def _show_code(self) -> None:
+        self.code = transformer_lens(self.recipe, self.prompt, self._read)
+
+    # -- directions -------------------------------------------------------------------------------------------------
+
+    def _offer_cheerful(self) -> None:
+        """In a thread that only queues: each of its short passes lets a click go first."""
+        with contextlib.suppress(Stopped):
+            self._offer({"cheerful": cheerful(self._model)})
+
+    def _offer(self, directions: Mapping[str, Direction]) -> None:
+        self._directions |= directions
+        self.directions = [
+            {"name": name, "layer": d.layer, "natural": d.natural} for name, d in self._directions.items()
+        ]
+
+
+def _side(result: Run, metric: float) -> dict[str, Any]:
+    top = [{"token": token, "probability": p} for token, p in result.top_labels(6)]
+    return {"metric": metric, "top": top, "text": None}
