@@ -9,12 +9,17 @@ import type { Loop } from "./loop";
 
 const STALE = "stale — run again";
 
-/** The result area. It is drawn anew for a new result, and only relabelled when the draft moves away from it. */
+/** The result area: drawn anew for a new result, relabelled when the draft moves on, kept in grey until the next comes. */
 export function resultArea(loop: Loop, name: (pick: Pick) => string): HTMLElement {
   const area = h("section", { class: "mi-result", "data-testid": "result" });
-  loop.watch(["result"], () => draw(area, loop.result, name));
+  const redraw = () => (loop.result || !loop.busy) && draw(area, loop.result, name);
+  loop.watch(["result"], redraw);
   loop.watch(["result", "picks", "act"], () => age(area, loop));
-  loop.watchBusy(() => area.setAttribute("aria-busy", String(loop.busy)));
+  loop.watchBusy(() => {
+    area.setAttribute("aria-busy", String(loop.busy));
+    if (!loop.result) redraw();
+    age(area, loop);
+  });
   return area;
 }
 
@@ -33,9 +38,10 @@ function draw(area: HTMLElement, result: Result | null, name: (pick: Pick) => st
 }
 
 function age(area: HTMLElement, loop: Loop): void {
-  area.classList.toggle("mi-stale", loop.stale);
-  area.dataset.stale = String(loop.stale);
-  area.setAttribute("aria-label", loop.stale ? `Result, ${STALE}` : "Result");
+  const stale = loop.stale || !loop.result;
+  area.classList.toggle("mi-stale", stale);
+  area.dataset.stale = String(stale);
+  area.setAttribute("aria-label", stale ? `Result, ${STALE}` : "Result");
 }
 
 /** The question that the result answers, with the mark that it is no longer the one drafted. */
@@ -60,8 +66,8 @@ function effect({ metric, before, after, difference }: Result): HTMLElement {
   );
 }
 
-function evidence({ difference, control }: Result): HTMLElement | null {
-  if (!control) return null;
+function evidence({ difference, control }: Result): HTMLElement {
+  if (!control) return h("p", { class: "mi-evidence mi-fine mi-pending" }, "comparing with random controls …");
   const verdict = h("p", { class: "mi-verdict" }, "Stronger than ", h("b", {}, `${control.beats} of ${control.values.length}`), ` random controls`);
   return h("div", { class: "mi-evidence" }, verdict, controlBand(difference, control), h("p", { class: "mi-fine" }, control.label));
 }

@@ -74,7 +74,10 @@ function nameOf(loop: Loop, [panel, row, col]: Pick): string {
 
 function announcer(loop: Loop): HTMLElement {
   const live = h("div", { class: "mi-spoken", "aria-live": "polite", "data-testid": "live" });
-  loop.watch(["result"], () => (live.textContent = loop.result ? resultWords(loop.result) : ""));
+  loop.watch(["result"], () => {
+    const words = loop.result ? resultWords(loop.result) : "";
+    if (live.textContent !== words) live.textContent = words; // setting it again would be spoken again
+  });
   return live;
 }
 
