@@ -1,7 +1,8 @@
 """Controls: edits of the same kind and size that aim at nothing in particular.
 
-For picked cells: random sets of other cells of the same layers, and only *active* ones, which the edit would change; an
-edit of cells that do nothing flatters any selection. For a direction: random directions of the same length.
+For picked cells: random sets of other cells of the same layers; an edit of cells elsewhere, or of cells that do
+nothing, flatters any selection. Where the layers hold too few distinct sets, neighbouring layers are drawn from as
+well, and `describe` says how many are of which kind. For a direction: random directions of the same length.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..intervention import Direction, Intervention, Recipe
+from ..intervention import Direction, Recipe
 from ..model import Model
 from ..site import Site
 
-_TRIES = 40  # attempts to draw one more distinct set before saying that there are no more
+_TRIES = 40  # attempts to draw one more distinct set before the circle of layers is widened
+_FARTHEST = 3  # layers away, at most
 
 
 def controls(model: Model, recipe: Recipe, draws: int = 20, seed: int = 0, length: int | None = None) -> list[Recipe]:
@@ -25,61 +27,71 @@ def controls(model: Model, recipe: Recipe, draws: int = 20, seed: int = 0, lengt
     length: the prompt's number of tokens, so that controls of position cells find other positions.
     """
     rng = random.Random(seed)
-    found: dict[tuple[Site, ...] | int, Recipe] = {}
-    for number in range(draws):
-        for _ in range(_TRIES):
-            drawn = _draw(model, recipe, rng, length)
-            key = number if any(step.op == "add" for step in recipe.interventions) else tuple(sorted(drawn.sites))
-            if drawn.interventions and key not in found:
-                found[key] = drawn
-                break
+    found: dict[frozenset[tuple[str, str]], Recipe] = {}
+    for reach in range(_FARTHEST + 1):
+        misses = 0
+        while len(found) < draws and misses < _TRIES:
+            drawn = _draw(model, recipe, rng, length, reach)
+            steps = frozenset((str(i.site), i.direction.hash if i.direction else "") for i in drawn.interventions)
+            misses += not steps or steps in found
+            if steps:
+                found.setdefault(steps, drawn)
     return list(found.values())
 
 
-def describe(recipe: Recipe) -> str:
-    """What the controls of a recipe are, in words."""
+def describe(recipe: Recipe, found: Sequence[Recipe]) -> str:
+    """What the controls of a recipe are, in words; to follow a number."""
     if all(step.op == "add" for step in recipe.interventions):
         return "random directions of the same length"
-    n = len({step.site for step in recipe.interventions})
-    kind = recipe.interventions[0].site.kind
-    noun = {"head": "head", "residual": "position", "ffn": "FFN output", "neuron": "neuron"}.get(kind, kind)
-    return f"random sets of {n} other {noun}s of the same layers" if n > 1 else f"random other {noun}s of the same layer"
+    n, kind = len(recipe.sites), recipe.sites[0].kind
+    noun = {"head": "head", "residual": "residual cell", "ffn": "FFN output"}.get(kind, kind)
+    what = f"random sets of {n} other {noun}s" if n > 1 else f"random other {noun}s"
+    far = sum(not _layers(control) <= _layers(recipe) for control in found)
+    if not far:
+        return f"{what} of the same layers" if n > 1 else f"{what} of the same layer"
+    return f"{what} ({len(found) - far} of the same layers, {far} reaching into neighbouring ones)"
 
 
-def _draw(model: Model, recipe: Recipe, rng: random.Random, length: int | None) -> Recipe:
-    """One control: the same steps, each at a random other place; empty when the layers hold too few."""
-    taken = set(recipe.sites)
-    turned: dict[str, Direction] = {}
-    steps = []
-    for step in recipe.interventions:
-        if step.op == "add":
-            assert step.direction is not None
-            if step.direction.hash not in turned:
-                turned[step.direction.hash] = _random_direction(step.direction, rng)
-            steps.append(replace(step, direction=turned[step.direction.hash]))
-            continue
-        others = [site for site in _others(model, step.site, length) if site not in taken]
+def _layers(recipe: Recipe) -> set[int | None]:
+    return {site.layer for site in recipe.sites}
+
+
+def _draw(model: Model, recipe: Recipe, rng: random.Random, length: int | None, reach: int) -> Recipe:
+    """One control: the same steps at random other places, or along random directions; empty when places run out."""
+    moved: dict[Site, Site] = {}
+    for site in dict.fromkeys(i.site for i in recipe.interventions if i.op != "add"):
+        taken = {*recipe.sites, *moved.values()}
+        others = [place for place in _others(model, site, length, reach) if place not in taken]
         if not others:
             return Recipe()
-        steps.append(_moved(step, rng.choice(others)))
-        taken.add(steps[-1].site)
+        moved[site] = rng.choice(others)
+    turned = {i.direction.hash: _random_direction(i.direction, rng) for i in recipe.interventions if i.direction}
+    steps = (
+        replace(i, direction=turned[i.direction.hash]) if i.direction else replace(i, site=moved[i.site])
+        for i in recipe.interventions
+    )
     return Recipe(tuple(steps))
 
 
-def _moved(step: Intervention, site: Site) -> Intervention:
-    return replace(step, site=site)
+def _others(model: Model, site: Site, length: int | None, reach: int) -> list[Site]:
+    """Every place like `site` in the layers within reach.
 
-
-def _others(model: Model, site: Site, length: int | None) -> Sequence[Site]:
-    """Every place of the same layer, then of the neighbouring ones when the layer has no other."""
-    if site.index is not None:
-        return [replace(site, index=i) for i in range(model.count(site) or 0)]
+    Position 0 is left out: as an attention sink of another size it would say nothing as a control.
+    """
+    if site.layer is None:
+        layers: list[int | None] = [None]
+    else:
+        layers = list(range(max(0, site.layer - reach), min(model.n_layers, site.layer + reach + 1)))
+    indices = [None] if site.index is None else list(range(model.count(site) or 0))
+    positions = [None] if site.position is None or length is None else list(range(1, length))
     if site.position is not None and length is not None:
-        first = 1  # position 0 is an attention sink of another size; as a control it would say nothing
-        absolute = site.position % length
-        return [replace(site, position=p) for p in range(first, length) if p != absolute]
-    layers = range(model.n_layers) if site.layer is not None else ()
-    return [replace(site, layer=layer) for layer in sorted(layers, key=lambda l: abs(l - (site.layer or 0)))[1:7]]
+        positions = [p for p in positions if p != site.position % length]
+    return [
+        replace(site, layer=layer, index=index, position=position)
+        for layer in layers
+        for index in indices
+        for position in positions
+    ]
 
 
 def _random_direction(direction: Direction, rng: random.Random) -> Direction:

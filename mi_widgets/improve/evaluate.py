@@ -100,7 +100,7 @@ def _card(
         effect=float(effects.mean()),
         ci=bootstrap(effects, groups, seed),
         base=float(table[:, 0].mean()),
-        control=describe(recipe),
+        control=describe(recipe, rivals),
         controls=tuple(rival_effects.mean(axis=0).tolist()),
         advantage=float(advantage.mean()),
         advantage_ci=bootstrap(advantage, groups, seed),

@@ -201,7 +201,7 @@ class Live(Loop):
         if rivals:
             side = 1 if joint >= 0 else -1
             beats = sum(side * joint > side * value for value in others)
-            self._publish(control={"label": describe(recipe), "values": others, "beats": beats})
+            self._publish(control={"label": describe(recipe, rivals), "values": others, "beats": beats})
         else:
             note = "No control: these layers hold no other places of this kind to draw from."
             self._publish(notes=[*self.result["notes"], note])
