@@ -112,12 +112,9 @@ class _Program:
             index = "" if step.site.index is None else f", {step.site.index}"
             number = self._prompts().index(step.prompt or "")
             return [entry(positions, f"lambda x: other{number}[{name!r}][:, {positions}{index}]")]
-        changes = {
-            "zero": "torch.zeros_like",
-            "scale": f"lambda x: x * {step.amount!r}",
-            "add": f"lambda x: x + {self._amount(step)}",
-        }
-        return [entry(positions, changes[step.op])]
+        if step.op == "add":
+            return [entry(positions, f"lambda x: x + {self._amount(step)}")]
+        return [entry(positions, "torch.zeros_like" if step.op == "zero" else f"lambda x: x * {step.amount!r}")]
 
     def _mean(self, step: Intervention, name: str, entry: Any) -> list[str]:
         number = self.references.index(step.reference)
