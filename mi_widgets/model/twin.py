@@ -7,6 +7,7 @@ none of the user's hooks, and an edit in place of a weight is seen at once.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable
 from typing import Any
@@ -34,13 +35,27 @@ def boot(source: nn.Module, tokenizer: Any, name: str, trainable: bool = False) 
     probe = torch.arange(_PROBE, device=next(skeleton.parameters()).device)[None]
     with torch.no_grad():
         expected = skeleton(probe).logits
-        bridge = TransformerBridge.boot_transformers(name, hf_model=skeleton, tokenizer=tokenizer)
+        bridge = TransformerBridge.boot_transformers(name, hf_model=skeleton, tokenizer=_own(tokenizer))
         found = bridge(probe)
     bound = 1e-3 if expected.dtype == torch.float32 else 0.25
     gap = (expected.float() - found.float()).abs().max().item()
     if not gap <= bound * max(1.0, expected.float().abs().max().item()):
         raise RuntimeError(f"the twin of {name} gives other logits than the model (off by {gap:.3g}); please report it")
     return bridge
+
+
+def _own(tokenizer: Any) -> Any:
+    """A copy that already puts one BOS first.
+
+    A bridge sets missing special tokens on the tokenizer it is given, and one without a leading BOS it loads again, by
+    name and without what was added to it since.
+    """
+    own = copy.deepcopy(tokenizer)
+    own.init_kwargs = {"name_or_path": "", **own.init_kwargs, "add_bos_token": own.bos_token is not None}
+    if own.bos_token is not None and not getattr(own, "add_bos_token", False):
+        with contextlib.suppress(ValueError):  # a BOS that no post-processor can write; the bridge prepends it by hand
+            own.add_bos_token = True
+    return own
 
 
 def _skeleton(source: nn.Module) -> nn.Module:
