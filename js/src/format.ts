@@ -5,8 +5,8 @@ export function plain(x: number): string {
   if (Number.isNaN(x)) return "not computed";
   if (x === 0) return "0";
   const size = Math.abs(x);
-  if (size < 0.001) return minus(x.toExponential(1));
-  return minus(x.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.0995 ? 2 : 3));
+  if (size < 0.00005) return minus(x.toExponential(1));
+  return minus(x.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.0995 ? 2 : size >= 0.001 ? 3 : 4));
 }
 
 /** The same with its sign always shown. */

@@ -30,9 +30,17 @@ export function readLook(root: HTMLElement): Look {
   };
 }
 
-/** Call back whenever the host may have changed its theme: at once, and again after its stylesheet has had time to load. */
-export function watchLook(changed: () => void, signal: AbortSignal): void {
+/**
+ * Call back with each new look: when the root comes onto the page (a notebook may render a view before that), and
+ * whenever the host changes its theme, at once and again after its stylesheet has had time to load.
+ */
+export function watchLook(root: HTMLElement, does: (look: Look) => void, signal: AbortSignal): void {
   let late = 0;
+  let known = "";
+  const changed = () => {
+    const look = readLook(root);
+    if (known !== (known = JSON.stringify(look))) does(look);
+  };
   const soon = () => {
     changed();
     clearTimeout(late);
@@ -43,7 +51,9 @@ export function watchLook(changed: () => void, signal: AbortSignal): void {
     observer.observe(element, { attributes: true, attributeFilter: ["class", "style", "data-jp-theme-name", "data-theme"] });
   for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"])
     matchMedia(query).addEventListener("change", soon, { signal });
-  signal.addEventListener("abort", () => (observer.disconnect(), clearTimeout(late)));
+  const arrival = new ResizeObserver(changed);
+  arrival.observe(root);
+  signal.addEventListener("abort", () => (observer.disconnect(), arrival.disconnect(), clearTimeout(late)));
 }
 
 function themeBehind(root: HTMLElement): Theme {

@@ -38,7 +38,7 @@ function draw(area: HTMLElement, result: Result | null, name: (pick: Pick) => st
 }
 
 function age(area: HTMLElement, loop: Loop): void {
-  const stale = loop.stale || !loop.result;
+  const stale = loop.stale || (!loop.result && !area.hidden);
   area.classList.toggle("mi-stale", stale);
   area.dataset.stale = String(stale);
   area.setAttribute("aria-label", stale ? `Result, ${STALE}` : "Result");

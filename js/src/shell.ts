@@ -37,7 +37,7 @@ function raise(loop: Loop, el: HTMLElement, draw: (stage: Stage) => Scene): void
   loop.watch(["tokens"], () => strip.show(loop.get("tokens")));
   const scene = draw({ loop, strip, look: readLook(root) });
   root.append(heading(loop), errorCard(loop), strip.element, scene.element, ...actions(loop), announcer(loop), smallPrint(loop));
-  watchLook(() => scene.setLook(readLook(root)), loop.signal);
+  watchLook(root, (look) => scene.setLook(look), loop.signal);
   loop.watchBusy(() => {
     root.dataset.status = loop.get("status");
     root.setAttribute("aria-busy", String(loop.busy));
