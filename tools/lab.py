@@ -13,7 +13,7 @@ NOTEBOOK = "notebooks/quickstart.ipynb"
 
 def command() -> list[str]:
     """JupyterLab with what this machine needs said to it."""
-    words = [sys.executable, "-m", "jupyterlab", NOTEBOOK]
+    words = [sys.executable, "-m", "jupyterlab", f"--LabApp.default_url=/lab/tree/{NOTEBOOK}"]
     if not has_display():
         words.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
@@ -28,5 +28,5 @@ def has_display() -> bool:
 
 if __name__ == "__main__":
     os.chdir(ROOT)
-    print(f"Opening {NOTEBOOK}; the address is the last line below, Ctrl-C stops it.", flush=True)
+    print(f"Opening {NOTEBOOK}; its address stands below, Ctrl-C stops it.", flush=True)
     os.execv(sys.executable, command())
