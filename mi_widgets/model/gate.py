@@ -9,8 +9,9 @@ are shared.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
 
 import torch
@@ -27,6 +28,7 @@ from .worker import Job, Worker
 T = TypeVar("T")
 _KEPT = 64  # reference means and prompt activations kept for reuse
 _KEY = "_mi_widgets_model"  # where a bridge keeps its one Model
+_BIRTH = Lock()  # so that it stays one when two threads ask
 
 
 class Model:
@@ -59,9 +61,15 @@ class Model:
             return model
         if not _is_bridge(model):
             raise TypeError(f"expected a Model or a TransformerBridge, not {type(model).__name__}; see mi.load()")
-        if _KEY not in model.__dict__:
-            model.__dict__[_KEY] = cls(model)
-        return model.__dict__[_KEY]
+        with _BIRTH:
+            known = model.__dict__.get(_KEY)
+            if known is None or known.worker.closed:
+                known = model.__dict__[_KEY] = cls(model)
+        return known
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy or pickle of a bridge comes without its Model, which holds a thread: None stands in its place."""
+        return type(None), ()
 
     # -- the user's side ------------------------------------------------------------------------------------------
 
@@ -76,9 +84,9 @@ class Model:
         return self._bridge
 
     def _boot_bridge(self) -> None:
-        self._bridge = twin.boot(self._source, self.tokenizer, self.name, trainable=True)
-        self._source = twin.original(self._bridge)
-        self._seen, self._versions = twin.watch(self._source)
+        if self._bridge is None:
+            self._bridge = twin.boot(self._source, self.tokenizer, self.name, trainable=True)
+            self._source = twin.original(self._bridge)
 
     def fingerprint(self) -> Fingerprint:
         """Hooks, weights, mode and random state of the user's side, to compare before and after."""
@@ -88,14 +96,13 @@ class Model:
     @property
     def weights(self) -> str:
         """A short hash of the weights as they are now; printed on every figure and card."""
-        return checksum(list(self._source.parameters()))[:8]
+        return self.do(lambda: checksum(list(self.twin.original_model.parameters()))[:8])
 
     @property
     def provenance(self) -> dict[str, Any]:
         """What figures, recipes and cards say about the model: its name, its weights' hash, where it was loaded from."""
         source = getattr(self._source.config, "_name_or_path", "") or self.name
-        home = str(Path.home())
-        return {"model": self.name, "weights": self.weights, "source": source.replace(home, "~", 1)}
+        return {"model": self.name, "weights": self.weights, "source": _without_home(source)}
 
     def close(self) -> None:
         """Stop what runs and free the twin; the user's model stays."""
@@ -122,12 +129,18 @@ class Model:
             yield
 
     def _refresh(self) -> None:
-        """A new twin when tensors of the model were replaced; edits in place are seen without one."""
+        """A new twin when tensors of the model were replaced; most edits in place are seen without one."""
+        if getattr(self._bridge, "compatibility_mode", False):
+            raise ValueError(
+                "the bridge is in compatibility mode, whose folded weights cannot be mirrored; boot another bridge "
+                "without enable_compatibility_mode()"
+            )
         seen, versions = twin.watch(self._source)
-        if self._seen != seen:
+        if self._seen != seen or (self._copies and self._versions != versions):
             self._forget()
             self.twin = twin.boot(self._source, self.tokenizer, self.name)
             self.points = dict(self.twin.hook_dict)
+            self._copies = twin.keeps_copies(self._source, self.twin)
             twin.before_each_block(self.twin, self.worker.check)
         if self._versions != versions:
             self._kept.clear()
@@ -137,6 +150,7 @@ class Model:
         self.twin: Any = None
         self.points: dict[str, Any] = {}
         self._seen: Any = None
+        self._copies = False
         self._versions: list[int] = []
         self._joins: bool | None = None
         self._kept: dict[tuple[str, str, str], dict[str, torch.Tensor]] = {}
@@ -341,6 +355,14 @@ def _end_ids(source: nn.Module, tokenizer: Any) -> set[int]:
     return set(ends) if isinstance(ends, list) else {ends}
 
 
+def _without_home(source: str) -> str:
+    """A path in the home folder with ~ for it, so that nobody's name stands on a figure."""
+    home, path = Path.home(), Path(source)
+    if home == Path(home.anchor) or not path.is_relative_to(home):
+        return source
+    return f"~/{path.relative_to(home).as_posix()}"
+
+
 def _is_bridge(source: Any) -> bool:
     return isinstance(source, TransformerBridge)
 
@@ -354,7 +376,21 @@ def load(name: str | Path | None = None, *, device: str | None = None, dtype: to
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = str(checkpoint.fetch() if name is None else name)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype or "auto").eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    label = "SmolLM2-135M-Instruct" if name is None else str(name)
-    return Model(model.to(device) if device else model, tokenizer, label)
+    with _quiet() if name is None else nullcontext():
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype or "auto").eval()
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    return Model(model.to(device) if device else model, tokenizer, checkpoint.NAME if name is None else str(name))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bar for what takes a second."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Plan = Sequence[Edit]
 Read = Callable[[torch.Tensor], torch.Tensor]
-_TOKENS = 2048  # rows × positions in one batch: bounds memory and the wait for the first cells
+_TOKENS = 1024  # rows × positions in one batch: bounds memory and the wait for the first cells
 _AGREE = 1e-3
 
 

@@ -30,12 +30,16 @@ def boot(source: nn.Module, tokenizer: Any, name: str, trainable: bool = False) 
     trainable: its parameters ask for gradients where the source's do (for a bridge that is handed to the user).
     """
     skeleton = _skeleton(source)
-    _share(source, skeleton, trainable)
+    _refuse_strangers(source, skeleton)
+    _share(named_tensors(source), skeleton, trainable)
+    skeleton.tie_weights()
     skeleton.eval()
     probe = torch.arange(_PROBE, device=next(skeleton.parameters()).device)[None]
     with torch.no_grad():
         expected = skeleton(probe).logits
         bridge = TransformerBridge.boot_transformers(name, hf_model=skeleton, tokenizer=_own(tokenizer))
+        if _is_bridged(source):  # it runs on tensors that its own bridge has made, such as queries, keys, values apart
+            _share(dict(_tensors(source)), bridge.original_model, trainable)
         found = bridge(probe)
     bound = 1e-3 if expected.dtype == torch.float32 else 0.25
     gap = (expected.float() - found.float()).abs().max().item()
@@ -69,32 +73,49 @@ def _skeleton(source: nn.Module) -> nn.Module:
         return type(source)(config)
 
 
-def _share(source: nn.Module, skeleton: nn.Module, trainable: bool) -> None:
-    """Point every parameter and buffer of the skeleton at the source's storage."""
-    tensors = named_tensors(source)
-    wanted = [*skeleton.named_parameters(remove_duplicate=False), *skeleton.named_buffers(remove_duplicate=False)]
-    missing = [name for name, _ in wanted if name not in tensors]
-    spare = set(tensors) - {name for name, _ in wanted}
-    if missing or spare:
-        stranger = (missing or sorted(spare))[0]
+def _refuse_strangers(source: nn.Module, skeleton: nn.Module) -> None:
+    """Refuse a model that has other tensors than its class; a bridge's own additions are no strangers."""
+    tensors, wanted = named_tensors(source), {name for name, _ in _tensors(skeleton)}
+    missing, spare = wanted - set(tensors), set(tensors) - wanted
+    if missing or (spare and not _is_bridged(source)):
+        stranger = sorted(missing or spare)[0]
         raise ValueError(
             f"the model is not a plain {type(source).__name__}: {stranger!r} is "
             f"{'missing' if missing else 'extra'}. Merge adapters first (model.merge_and_unload())"
         )
-    for name, _ in wanted:
+
+
+def _share(tensors: dict[str, torch.Tensor], target: nn.Module, trainable: bool) -> None:
+    """Point every parameter and buffer of the target at the storage of the tensor of its name."""
+    for name, _ in _tensors(target):
         path, _, leaf = name.rpartition(".")
-        module, tensor = skeleton.get_submodule(path), tensors[name]
+        module, tensor = target.get_submodule(path), tensors[name]
         if leaf in module._parameters:
             module._parameters[leaf] = nn.Parameter(tensor.detach(), trainable and tensor.requires_grad)
         else:
             module._buffers[leaf] = tensor
-    skeleton.tie_weights()
+
+
+def _tensors(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    return [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
+
+
+def _is_bridged(module: nn.Module) -> bool:
+    return any("_original_component." in name for name, _ in module.named_parameters())
 
 
 def named_tensors(source: nn.Module) -> dict[str, torch.Tensor]:
     """Every parameter and buffer by its Hugging Face name, also of a module that a bridge has rebuilt."""
-    pairs = [*source.named_parameters(remove_duplicate=False), *source.named_buffers(remove_duplicate=False)]
-    return {name.replace("_original_component.", ""): tensor for name, tensor in pairs}
+    return {name.replace("_original_component.", ""): tensor for name, tensor in _tensors(source)}
+
+
+def keeps_copies(source: nn.Module, bridge: TransformerBridge) -> bool:
+    """Whether some weights of a twin are copies, which an edit in place of the source does not reach.
+
+    So it is with joint query-key-value weights, which a bridge takes apart.
+    """
+    known = {tensor.data_ptr() for _, tensor in _tensors(source)}
+    return any(parameter.data_ptr() not in known for parameter in bridge.original_model.parameters())
 
 
 def watch(source: nn.Module) -> tuple[list[tuple[Any, ...]], list[int]]:

@@ -55,11 +55,12 @@ class Worker:
         self._latest: weakref.WeakKeyDictionary[Any, Job] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
         self.job: Job | None = None
+        self.closed = False
 
     def do(self, work: Callable[[], T]) -> T:
         """Run `work` on the worker and wait for it; from the worker's own thread, run it at once.
 
-        An interrupt of the waiting cell stops the job, waits until it has ended, and is then raised.
+        An interrupt of the waiting cell stops the job, waits until it has ended if it had begun, and is then raised.
         """
         if self.is_current:
             return work()
@@ -68,18 +69,22 @@ class Worker:
             return job.future.result()
         except KeyboardInterrupt:
             job.stop()
-            wait([job.future])
+            if not job.future.cancelled():
+                wait([job.future])
             raise
 
     def submit(self, work: Callable[[], T], owner: Any = None) -> Job:
         """Queue `work`. With an owner, an unfinished earlier job of the same owner is stopped first."""
         job = Job()
         with self._lock:
+            if self.closed:
+                raise RuntimeError("this model is closed; make a new one with mi.load() or mi.Model(...)")
             if owner is not None:
                 if earlier := self._latest.get(owner):
                     earlier.stop()
                 self._latest[owner] = job
-            self._executor.submit(self._run, job, work)
+            queued = self._executor.submit(self._run, job, work)
+        queued.add_done_callback(lambda queued: job.stop() if queued.cancelled() else None)
         return job
 
     @property
@@ -93,7 +98,9 @@ class Worker:
             raise Stopped("stopped")
 
     def close(self) -> None:
-        """Stop the running job and take no more."""
+        """Stop the running job and those that wait, and take no more."""
+        with self._lock:
+            self.closed = True
         if self.job is not None:
             self.job.stop()
         self._executor.shutdown(wait=not self.is_current, cancel_futures=True)

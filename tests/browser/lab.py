@@ -12,15 +12,18 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 _UP = 90  # seconds to wait for the server, on a loaded machine
 _CELL_MS = 240_000
 _NUMBERED = re.compile(r"\[\d+\]:")
 _RIM = 3  # the room a map leaves around its cells, in CSS pixels
+_THEMES = "@jupyterlab/apputils-extension/themes.jupyterlab-settings"
 _SETTINGS = {
     "@jupyterlab/apputils-extension/notification.jupyterlab-settings": {
         "fetchNews": "false",
@@ -28,13 +31,30 @@ _SETTINGS = {
         "doNotDisturbMode": True,
     },
 }
+_QUIET = (
+    "--no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-quic"
+)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A headless browser: the one that CHROMIUM names, else Playwright's own."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM") or None, args=_QUIET.split())
+        yield browser
+        browser.close()
 
 
 class Lab:
-    """A JupyterLab server in `folder`; `open` shows a notebook of the given cells in a page."""
+    """A JupyterLab server in `folder`; `open` shows a notebook of the given cells in a page.
 
-    def __init__(self, folder: Path) -> None:
+    theme: "JupyterLab Light" or "JupyterLab Dark".
+    """
+
+    def __init__(self, folder: Path, theme: str = "JupyterLab Light") -> None:
         self.folder = folder
+        self.theme = theme
         self.token = secrets.token_hex(16)
         self.port = _free_port()
         self._log = (folder / "server.log").open("w")
@@ -53,7 +73,7 @@ class Lab:
         return {**os.environ, **paths, **lab, "HF_HUB_OFFLINE": "1"}
 
     def _settle(self) -> None:
-        for name, settings in _SETTINGS.items():
+        for name, settings in {**_SETTINGS, _THEMES: {"theme": self.theme}}.items():
             path = self.folder / "jupyterlab_settings_dir" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(settings))
@@ -122,12 +142,17 @@ class View:
         """The keyboard-focusable grid of a panel."""
         return self.root.get_by_test_id(f"grid-{panel}")
 
+    def show(self, panel: str, row: int) -> None:
+        """Scroll a row to the middle of its panel, and the panel into sight."""
+        grid = self.grid(panel)
+        share = row / int(grid.get_attribute("aria-rowcount") or 1)
+        grid.scroll_into_view_if_needed()
+        grid.evaluate("(grid, share) => { grid.scrollTop = share * grid.scrollHeight - grid.clientHeight / 2 }", share)
+
     def middle(self, panel: str, row: int, col: int) -> tuple[float, float]:
-        """Where on the page the middle of a cell is, scrolled into sight first."""
+        """Where on the page the middle of a cell is, as the panel is scrolled now."""
         grid = self.grid(panel)
         rows, cols = (int(grid.get_attribute(name) or 0) for name in ("aria-rowcount", "aria-colcount"))
-        grid.scroll_into_view_if_needed()
-        grid.evaluate("(grid, share) => { grid.scrollTop = share * grid.scrollHeight - grid.clientHeight / 2 }", row / rows)
         box = grid.get_by_test_id("cells").bounding_box()
         assert box is not None
         width, height = (box["width"] - 2 * _RIM) / cols, (box["height"] - 2 * _RIM) / rows
@@ -135,6 +160,7 @@ class View:
 
     def click(self, panel: str, row: int, col: int, *keys: str) -> None:
         """Click a cell with the mouse, with keys such as Shift held down."""
+        self.show(panel, row)
         x, y = self.middle(panel, row, col)
         for key in keys:
             self.page.keyboard.down(key)
@@ -144,6 +170,7 @@ class View:
 
     def drag(self, panel: str, start: tuple[int, int], end: tuple[int, int]) -> None:
         """Drag a rectangle from one cell to another."""
+        self.show(panel, start[0])
         self.page.mouse.move(*self.middle(panel, *start))
         self.page.mouse.down()
         self.page.mouse.move(*self.middle(panel, *end), steps=4)
@@ -152,6 +179,7 @@ class View:
     def run(self) -> Locator:
         """Press Run and wait until numbers, control band and text are there; returns the result."""
         self.root.get_by_test_id("run").click()
+        expect(self.result).to_be_visible(timeout=_CELL_MS)
         expect(self.result).not_to_have_attribute("aria-label", re.compile("stale"), timeout=_CELL_MS)
         expect(self.result).not_to_contain_text("generating", timeout=_CELL_MS)
         expect(self.root).to_have_attribute("data-status", "idle", timeout=_CELL_MS)

@@ -1,0 +1,83 @@
+"""Pictures of the views in the real host, for the README and for looking at: `make pictures`.
+
+    python -m tests.browser.pictures [folder]
+
+Writes VIEW-light.png, VIEW-dark.png and VIEW-390.png for each view, of the default model, after a run.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from .lab import Lab, Notebook, View, chromium
+
+_PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
+_CELLS = [
+    "import mi_widgets as mi\nmodel = mi.load()\npair = mi.tasks.ioi().items[0]",
+    "attention = mi.AttentionView(model, pair.clean, answer=pair.answer, foil=pair.foil)\nattention",
+    "lens = mi.LensView(model, 'Fact: the capital city of the country of France is the city of')\nlens",
+    "attribution = mi.AttributionView(model, pair)\nattribution",
+    "attribution.wait()",
+]
+_WIDTHS = {"light": 1280, "dark": 1280, "390": 390}
+
+
+def main(folder: Path) -> None:
+    """Every view in every look."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for look, width in _WIDTHS.items():
+        theme = "JupyterLab Dark" if look == "dark" else "JupyterLab Light"
+        with tempfile.TemporaryDirectory() as home, chromium() as browser:
+            lab = Lab(Path(home), theme)
+            try:
+                page = browser.new_page(viewport={"width": width, "height": 3400}, device_scale_factor=1.5)
+                _shoot(lab, page, folder, look)
+            finally:
+                lab.close()
+
+
+def _shoot(lab: Lab, page: Page, folder: Path, look: str) -> None:
+    notebook = lab.open(page, "pictures", _CELLS)
+    page.keyboard.press("Control+b")  # the file browser away
+    for number in range(len(_CELLS)):
+        notebook.run(number)
+    for number, (name, act) in enumerate(_ACTS.items(), start=1):
+        view = notebook.view(number)
+        expect(view.root.get_by_role("button", name="Add direction")).to_be_visible(timeout=120_000)
+        act(view)
+        _still(notebook, view, folder / f"{name}-{look}.png")
+
+
+def _still(notebook: Notebook, view: View, path: Path) -> None:
+    notebook.page.mouse.move(0, 0)
+    view.root.screenshot(path=path, animations="disabled")
+    print(path, flush=True)
+
+
+def _attention(view: View) -> None:
+    view.click("heads", 20, 0)
+    view.click("heads", 23, 3, "Shift")
+    view.run()
+
+
+def _lens(view: View) -> None:
+    view.drag("lens", (19, 9), (21, 10))
+    view.run()
+
+
+def _attribution(view: View) -> None:
+    view.click("heads", 23, 3)
+    view.click("heads", 17, 4, "Shift")
+    view.click("heads", 20, 0, "Shift")
+    view.run()
+
+
+_ACTS = {"attention": _attention, "lens": _lens, "attribution": _attribution}
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else _PICTURES)
