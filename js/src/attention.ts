@@ -10,11 +10,10 @@ import { positions } from "./reading";
 import { view } from "./shell";
 import type { Strip } from "./strip";
 
-/** The open head: rebuilt for another length, refilled for another head. */
+/** The open head: drawn anew for each head. */
 class OpenHead {
   readonly element = h("div", { class: "mi-panels mi-open", "data-testid": "open-head" });
   private frame: Frame | null = null;
-  private life = new AbortController();
 
   constructor(
     private readonly loop: Loop,
@@ -22,7 +21,7 @@ class OpenHead {
     private look: Look,
   ) {
     loop.watch(["pattern", "tokens"], () => this.show());
-    loop.signal.addEventListener("abort", () => this.life.abort());
+    loop.signal.addEventListener("abort", () => this.frame?.end());
   }
 
   setLook(look: Look): void {
@@ -32,8 +31,7 @@ class OpenHead {
 
   private show(): void {
     const wire = this.loop.get("pattern");
-    this.life.abort();
-    this.life = new AbortController();
+    this.frame?.end();
     this.frame = filled(wire) ? this.build(readPanel(wire)) : null;
     this.element.replaceChildren(this.frame?.element ?? h("p", { class: "mi-hint mi-blank" }, "Click a head to see its whole pattern here."));
   }
@@ -43,7 +41,7 @@ class OpenHead {
       this.strip.tint(cell && rowOf(panel, cell.row));
       this.strip.mark(positions(panel, cell, this.loop.get("tokens")).slice(0, 1));
     };
-    return new Frame(panel, this.loop.get("tokens"), this.look, { hover }, this.life.signal);
+    return new Frame(panel, this.loop.get("tokens"), this.look, { hover });
   }
 }
 

@@ -65,6 +65,11 @@ export class Loop {
     return this.asked || ["running", "waiting"].includes(this.get("status"));
   }
 
+  /** Whether anything is being computed for this view: a run, or maps that still fill while a run may be asked for. */
+  get working(): boolean {
+    return this.busy || filled(this.get("progress"));
+  }
+
   /** Whether the kernel has been silent for so long that a person should know. */
   get silent(): boolean {
     return this.unanswered;

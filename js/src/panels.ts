@@ -1,12 +1,12 @@
 // The maps of a view, side by side where there is room, each with its title, readout and legend.
 
-import { readPanel, type Panel, type PanelWire, type Token } from "./border";
-import { h } from "./dom";
+import { readPanel, type Panel, type Token } from "./border";
+import { h, shown } from "./dom";
 import type { Cell } from "./geometry";
 import { legend } from "./legend";
 import type { Loop } from "./loop";
 import type { Look } from "./look";
-import { HeatMap } from "./map";
+import { HeatMap, type Pointing } from "./map";
 import { cellsOf, picked } from "./selection";
 
 /** What else on the page answers to a cell that is pointed at, or picked. */
@@ -19,6 +19,7 @@ export type Echo = {
 export class Frame {
   readonly element: HTMLElement;
   readonly map: HeatMap;
+  private readonly life = new AbortController();
   private readonly legendSlot = h("div", {});
   private readonly title = h("h4", {});
 
@@ -26,10 +27,9 @@ export class Frame {
     public panel: Panel,
     tokens: Token[],
     private look: Look,
-    to: ConstructorParameters<typeof HeatMap>[3],
-    signal: AbortSignal,
+    to: Pointing,
   ) {
-    this.map = new HeatMap(panel, tokens, look, to, signal);
+    this.map = new HeatMap(panel, tokens, look, to, this.life.signal);
     this.element = h("figure", { class: "mi-panel", "data-panel": panel.name }, this.title, this.map.element, this.map.readout, this.legendSlot);
     this.caption();
   }
@@ -46,6 +46,15 @@ export class Frame {
     this.caption();
   }
 
+  /** Whether these numbers can be drawn where the old ones are, with focus and pointer left in place. */
+  suits(panel: Panel): boolean {
+    return JSON.stringify(axesOf(panel)) === JSON.stringify(axesOf(this.panel));
+  }
+
+  end(): void {
+    this.life.abort();
+  }
+
   private caption(): void {
     this.title.textContent = this.panel.title || this.panel.name;
     this.legendSlot.replaceChildren(legend(this.panel, this.look));
@@ -54,10 +63,10 @@ export class Frame {
 
 /** All panels of a loop. Numbers that change keep their map; other axes or tokens make new ones. */
 export class Panels {
-  readonly element = h("div", { class: "mi-panels", "data-testid": "panels" });
+  private readonly waiting = h("p", { class: "mi-hint mi-pending mi-blank" }, "The map appears here with its first numbers.");
+  readonly element = h("div", { class: "mi-panels", "data-testid": "panels" }, this.waiting);
   private frames: Frame[] = [];
-  private outline = "";
-  private life = new AbortController();
+  private tokens = "";
 
   constructor(
     private readonly loop: Loop,
@@ -66,7 +75,7 @@ export class Panels {
   ) {
     loop.watch(["panels", "tokens"], () => this.show());
     loop.watch(["picks"], () => this.mark());
-    loop.signal.addEventListener("abort", () => this.life.abort());
+    loop.signal.addEventListener("abort", () => this.frames.forEach((frame) => frame.end()));
   }
 
   setLook(look: Look): void {
@@ -80,37 +89,38 @@ export class Panels {
 
   private show(): void {
     const panels = this.loop.get("panels").map(readPanel);
-    const outline = JSON.stringify([panels.map(axesOf), this.loop.get("tokens")]);
-    if (outline === this.outline) this.frames.forEach((frame, i) => frame.setPanel(panels[i]));
-    else this.build(panels);
-    this.outline = outline;
+    const tokens = JSON.stringify(this.loop.get("tokens"));
+    const old = tokens === this.tokens ? this.frames : [];
+    this.tokens = tokens;
+    const next = panels.map((panel, i) => (old[i]?.suits(panel) ? old[i] : this.frame(panel, i)));
+    next.forEach((frame, i) => frame.panel === panels[i] || frame.setPanel(panels[i]));
+    this.place(next);
   }
 
-  private build(panels: Panel[]): void {
-    this.life.abort();
-    this.life = new AbortController();
-    this.frames = panels.map((panel, index) => this.frame(panel, index));
-    this.element.replaceChildren(...(panels.length ? this.frames.map(({ element }) => element) : [waiting()]));
-    this.element.classList.toggle("mi-level", new Set(panels.map(({ rows }) => rows.labels.length)).size === 1);
+  /** Put new maps where they belong without touching those that stay: moving an element would take its focus. */
+  private place(next: Frame[]): void {
+    for (const gone of this.frames.filter((frame) => !next.includes(frame))) {
+      gone.end();
+      gone.element.remove();
+    }
+    this.frames = next;
+    const { children } = this.element;
+    next.forEach(({ element }, i) => children[i] === element || this.element.insertBefore(element, children[i]));
+    shown(this.waiting, !next.length);
+    this.element.classList.toggle("mi-level", new Set(next.map(({ panel }) => panel.rows.labels.length)).size === 1);
     this.mark();
   }
 
   private frame(panel: Panel, index: number): Frame {
     const { loop, echo } = this;
-    const frame: Frame = new Frame(
-      panel,
-      loop.get("tokens"),
-      this.look,
-      {
-        hover: (cell) => echo.hover?.(frame.panel, frame.map, cell),
-        clear: () => loop.pick([]),
-        pick: (cells, mode) => {
-          loop.pick(picked(loop.get("picks"), index, cells, mode));
-          if (cells.length === 1) echo.pick?.(frame.panel, cells[0]);
-        },
+    const frame: Frame = new Frame(panel, loop.get("tokens"), this.look, {
+      hover: (cell) => echo.hover?.(frame.panel, frame.map, cell),
+      clear: () => loop.pick([]),
+      pick: (cells, mode) => {
+        loop.pick(picked(loop.get("picks"), index, cells, mode));
+        if (cells.length === 1) echo.pick?.(frame.panel, cells[0]);
       },
-      this.life.signal,
-    );
+    });
     return frame;
   }
 
@@ -119,5 +129,4 @@ export class Panels {
   }
 }
 
-const waiting = () => h("p", { class: "mi-hint mi-pending mi-blank" }, "The map appears here as soon as its first numbers are there.");
-const axesOf = ({ name, rows, cols, causal }: PanelWire | Panel) => [name, rows, cols, causal];
+const axesOf = ({ name, rows, cols, causal }: Panel) => [name, rows, cols, causal];

@@ -22,8 +22,8 @@ export function statusChip(loop: Loop): HTMLElement {
   loop.watchBusy(() => {
     const { share, text } = said(loop);
     words.textContent = text;
-    shown(bar, loop.busy);
-    shown(stop, loop.busy);
+    shown(bar, loop.working);
+    shown(stop, loop.working);
     bar.classList.toggle("mi-unknown", share === null);
     fill.style.width = `${100 * (share ?? 0)}%`;
     bar.setAttribute("aria-valuenow", String(Math.round(100 * (share ?? 0))));
@@ -35,7 +35,7 @@ function said(loop: Loop): { share: number | null; text: string } {
   if (loop.silent) return { share: null, text: "No answer: is the kernel still running?" };
   const status = loop.get("status");
   const progress = loop.get("progress");
-  if (!loop.busy) return { share: null, text: WORDS[status] };
+  if (!loop.working) return { share: null, text: WORDS[status] };
   if (!filled(progress) || !progress.total) return { share: null, text: status === "waiting" ? WORDS.waiting : WORDS.running };
   const { done, total, eta, label } = progress;
   return { share: done / total, text: [label || WORDS.running, `${done} of ${total}`, wait(eta)].join(" · ") };
