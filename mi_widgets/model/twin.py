@@ -38,13 +38,13 @@ def boot(source: nn.Module, tokenizer: Any, name: str, trainable: bool = False) 
     with torch.no_grad():
         expected = skeleton(probe).logits
         bridge = TransformerBridge.boot_transformers(name, hf_model=skeleton, tokenizer=_own(tokenizer))
-        if _is_bridged(source):  # it runs on tensors that its own bridge has made, such as queries, keys, values apart
-            _share(dict(_tensors(source)), bridge.original_model, trainable)
         found = bridge(probe)
     bound = 1e-3 if expected.dtype == torch.float32 else 0.25
     gap = (expected.float() - found.float()).abs().max().item()
     if not gap <= bound * max(1.0, expected.float().abs().max().item()):
         raise RuntimeError(f"the twin of {name} gives other logits than the model (off by {gap:.3g}); please report it")
+    if _is_bridged(source):  # it runs on tensors that its own bridge has made, such as queries, keys and values apart
+        _share(dict(_tensors(source)), bridge.original_model, trainable)
     return bridge
 
 
@@ -86,12 +86,14 @@ def _refuse_strangers(source: nn.Module, skeleton: nn.Module) -> None:
 
 
 def _share(tensors: dict[str, torch.Tensor], target: nn.Module, trainable: bool) -> None:
-    """Point every parameter and buffer of the target at the storage of the tensor of its name."""
+    """Point every parameter and buffer of the target at the storage of the tensor of its name; tied ones stay one."""
+    made: dict[int, nn.Parameter] = {}
     for name, _ in _tensors(target):
         path, _, leaf = name.rpartition(".")
         module, tensor = target.get_submodule(path), tensors[name]
         if leaf in module._parameters:
-            module._parameters[leaf] = nn.Parameter(tensor.detach(), trainable and tensor.requires_grad)
+            own = nn.Parameter(tensor.detach(), trainable and tensor.requires_grad)
+            module._parameters[leaf] = made.setdefault(id(tensor), own)
         else:
             module._buffers[leaf] = tensor
 
