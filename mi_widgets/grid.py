@@ -100,18 +100,13 @@ class Grid:
             raise ValueError(f"the cells of {self.title or 'this grid'!r} are not places in a model")
         if len(index) != len(self.axes):
             raise IndexError(f"a cell of this grid has {len(self.axes)} indices, not {len(index)}")
-        places = {
-            _SITE_AXES[axis.name]: int(axis.coordinates[i]) for axis, i in zip(self.axes, index, strict=True)
-        }
-        return Site(self.kind, part=self.part, **places)  # type: ignore[arg-type]
+        places = {_SITE_AXES[axis.name]: int(axis.coordinates[i]) for axis, i in zip(self.axes, index, strict=True)}
+        return Site(self.kind, part=self.part, **places)
 
     def index(self, site: Site) -> tuple[int, ...]:
         """The index of the cell that is `site`; KeyError when the grid does not hold it."""
         try:
-            found = tuple(
-                axis.coordinates.index(getattr(site, _SITE_AXES[axis.name]))  # type: ignore[arg-type]
-                for axis in self.axes
-            )
+            found = tuple(axis.coordinates.index(getattr(site, _SITE_AXES[axis.name])) for axis in self.axes)
         except ValueError:
             found = ()
         if not found or self.site(found) != site:
@@ -226,9 +221,7 @@ class Grid:
         unknown = set(header) - {"axes", "vocabulary", *_PLAIN}
         if unknown:
             raise ValueError(f"{path} has the unknown field {sorted(unknown)[0]!r}")
-        axes = tuple(
-            Axis(a["name"], tuple(a["coordinates"]), tuple(a["labels"])) for a in header.pop("axes")
-        )
+        axes = tuple(Axis(a["name"], tuple(a["coordinates"]), tuple(a["labels"])) for a in header.pop("axes"))
         vocabulary = header.pop("vocabulary")
         readings = None
         if vocabulary is not None:

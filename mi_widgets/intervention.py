@@ -251,7 +251,7 @@ def _decode(data: dict[str, Any], path: Path) -> Recipe:
         step = {**step, "site": Site.from_dict(step["site"])}
         for name, known in (("reference", references), ("direction", directions)):
             if name in step:
-                step[name] = known[step[name]]  # type: ignore[index]
+                step[name] = known[step[name]]
         steps.append(Intervention(**step))
     return Recipe(tuple(steps), data["provenance"])
 
@@ -266,9 +266,8 @@ def _direction(key: str, entry: dict[str, Any], path: Path) -> Direction:
         vector = load_file(str(path.with_suffix(".safetensors")))[key]
     if hashlib.sha256(vector.tobytes()).hexdigest() != entry["sha256"]:
         raise ValueError(f"{path}: the vector of {entry['name']!r} does not have the hash that the recipe states")
-    texts = {name: tuple(entry[name]) for name in ("positive", "negative")}
-    plain = {name: entry[name] for name in ("layer", "norm", "natural", "name")}
-    return Direction(vector, **plain, **texts)
+    texts = (tuple(entry["positive"]), tuple(entry["negative"]))
+    return Direction(vector, entry["layer"], entry["norm"], entry["natural"], entry["name"], *texts)
 
 
 def _closed(data: dict[str, Any], allowed: set[str], path: Path) -> None:

@@ -23,7 +23,8 @@ _COLLAPSED = 0.99  # entropy as a share of ln(d_vocab): closer to uniform than t
 class Run:
     """The result of one forward pass.
 
-    ids: [pos]. tokens: one label for each. logits: [pos, d_vocab], detached. warnings: what went wrong inside, in words.
+    ids: [pos]. tokens: one label for each. logits: [pos, d_vocab], detached.
+    warnings: what went wrong inside, in words.
     """
 
     ids: torch.Tensor
@@ -106,9 +107,7 @@ def generate(
     return model.do(work)
 
 
-def reader(
-    model: Model, metric: str, answer: Texts, foil: Texts
-) -> Callable[[torch.Tensor], torch.Tensor]:
+def reader(model: Model, metric: str, answer: Texts, foil: Texts) -> Callable[[torch.Tensor], torch.Tensor]:
     """A named metric as a function of last-position logits [row, d_vocab] -> [row]; higher supports the answer."""
     answers, foils = _ids(model, answer), _ids(model, foil)
     shared = set(answers) & set(foils)

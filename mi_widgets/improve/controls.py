@@ -17,6 +17,7 @@ from ..intervention import Direction, Recipe
 from ..model import Model
 from ..site import Site
 
+Span = Sequence[int] | Sequence[None] | Sequence[int | None]
 _TRIES = 40  # attempts to draw one more distinct set before the circle of layers is widened
 _FARTHEST = 3  # layers away, at most
 
@@ -78,14 +79,12 @@ def _others(model: Model, site: Site, length: int | None, reach: int) -> list[Si
 
     Position 0 is left out: as an attention sink of another size it would say nothing as a control.
     """
-    if site.layer is None:
-        layers: list[int | None] = [None]
-    else:
-        layers = list(range(max(0, site.layer - reach), min(model.n_layers, site.layer + reach + 1)))
-    indices = [None] if site.index is None else list(range(model.count(site) or 0))
-    positions = [None] if site.position is None or length is None else list(range(1, length))
+    near, deep = (site.layer or 0) - reach, (site.layer or 0) + reach
+    layers: Span = [None] if site.layer is None else range(max(0, near), min(model.n_layers, deep + 1))
+    indices: Span = [None] if site.index is None else range(model.count(site) or 0)
+    positions: Span = [site.position]
     if site.position is not None and length is not None:
-        positions = [p for p in positions if p != site.position % length]
+        positions = [p for p in range(1, length) if p != site.position % length]
     return [
         replace(site, layer=layer, index=index, position=position)
         for layer in layers

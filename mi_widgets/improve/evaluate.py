@@ -52,7 +52,7 @@ def evaluate(
     tick = progress if callable(progress) else _bar(len(items), progress)
     rows = []
     for number, pair in enumerate(items):
-        rows.append(model.do(lambda pair=pair: _measure(model, metric, pair, [recipe, *rivals])))  # type: ignore[misc]
+        rows.append(model.do(lambda pair=pair: _measure(model, metric, pair, [recipe, *rivals])))
         tick(number + 1, len(items))
     table = np.array(rows)
     return _card(model, task, metric, recipe, rivals, items, table, seed)
@@ -62,9 +62,7 @@ def _shortest(model: Model, items: Sequence[Pair]) -> int:
     return min(model.ids(pair.clean).shape[1] for pair in items)
 
 
-def _measure(
-    model: Model, metric: str | Callable[[Run], float], pair: Pair, recipes: Sequence[Recipe]
-) -> list[float]:
+def _measure(model: Model, metric: str | Callable[[Run], float], pair: Pair, recipes: Sequence[Recipe]) -> list[float]:
     """[unedited, then each recipe's change] of the metric on a pair's clean prompt."""
     if callable(metric):
         before = metric(run(model, pair.clean))

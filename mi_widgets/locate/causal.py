@@ -16,6 +16,7 @@ own layer on, batched (see `model.sweep`); 270 heads cost about as much as 35 fo
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -76,12 +77,7 @@ def causal(
     if not isinstance(task.metric, str):
         raise ValueError("causal maps read the last position: the metric must be logit_diff, logprob or accuracy")
     under_way = model.do(lambda: _Map(model, task, _items(task, split), objects, method, part, reference))
-    tick = _ticker(progress)
-    grid = None
-    for grid in _steps(model, under_way, sites, tick):
-        pass
-    assert grid is not None
-    return grid
+    return deque(_steps(model, under_way, sites, _ticker(progress)), maxlen=1).pop()
 
 
 def refine(
@@ -140,7 +136,8 @@ class _Map:
 
     def _solves(self, pair: Pair) -> bool:
         read = pair_reader(self.model, str(self.task.metric), pair)
-        clean, corrupt = (float(read(self.model.forward(self.model.ids(text))[:, -1])) for text in (pair.clean, pair.corrupt))
+        texts = (pair.clean, pair.corrupt)
+        clean, corrupt = (float(read(self.model.forward(self.model.ids(text))[:, -1])) for text in texts)
         return self.task.metric != "logit_diff" or clean - corrupt >= _SOLVED
 
     def _axis(self, name: str) -> Axis:

@@ -53,6 +53,7 @@ def checksum(tensors: list[Any]) -> str:
     for tensor in tensors:
         flat = tensor.detach().reshape(-1)
         sample = flat[:: max(1, flat.numel() // 256)].float().cpu()
-        digest.update(f"{tuple(tensor.shape)} {tensor.dtype} {torch.hash_tensor(flat).view(torch.int64).item()}".encode())
+        reduced = torch.hash_tensor(flat).view(torch.int64).item()
+        digest.update(f"{tuple(tensor.shape)} {tensor.dtype} {reduced}".encode())
         digest.update(sample.numpy().tobytes())
     return digest.hexdigest()[:16]

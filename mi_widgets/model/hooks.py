@@ -145,7 +145,9 @@ def _zero(model: Model, step: Intervention, clock: Clock) -> Function:
 
 
 def _scale(model: Model, step: Intervention, clock: Clock) -> Function:
-    return lambda x, positions: x * step.amount
+    assert step.amount is not None
+    factor = step.amount
+    return lambda x, positions: x * factor
 
 
 def _mean(model: Model, step: Intervention, clock: Clock) -> Function:
@@ -179,9 +181,7 @@ def _add(model: Model, step: Intervention, clock: Clock) -> Function:
     assert step.direction is not None and step.amount is not None
     vector = torch.from_numpy(step.direction.vector.copy()) * (step.amount * step.direction.norm)
     if len(vector) != model.d_model:
-        raise ValueError(
-            f"{step.direction.name!r} has {len(vector)} numbers, {model.name} has d_model {model.d_model}"
-        )
+        raise ValueError(f"{step.direction.name!r} has {len(vector)} numbers, {model.name} has d_model {model.d_model}")
     return lambda x, positions: x + vector.to(x)
 
 

@@ -38,7 +38,8 @@ def _encode_text(bridge: Any, text: str, prepend_bos: bool | None) -> torch.Tens
     try:
         return bridge.to_tokens(text, prepend_bos=prepend_bos, truncate=False)
     except UnicodeEncodeError as error:
-        raise ValueError(f"the prompt holds a lone surrogate at character {error.start}: {text[error.start]!r}") from None
+        lone = text[error.start]
+        raise ValueError(f"the prompt holds a lone surrogate at character {error.start}: {lone!r}") from None
 
 
 def _checked(bridge: Any, ids: torch.Tensor) -> torch.Tensor:

@@ -137,8 +137,11 @@ class _Program:
         ]
         answer, foil = self.read
         if answer is None or foil is None:
-            return [*lines, 'print("before", bridge.to_string(before.topk(5).indices[:, None]))',
-                    'print("after ", bridge.to_string(after.topk(5).indices[:, None]))']
+            return [
+                *lines,
+                'print("before", bridge.to_string(before.topk(5).indices[:, None]))',
+                'print("after ", bridge.to_string(after.topk(5).indices[:, None]))',
+            ]
         return [
             *lines,
             f"answer = {_ids(answer)}",
@@ -165,5 +168,3 @@ def _ids(words: Any) -> str:
 
 def _listed(texts: Any) -> str:
     return repr([texts] if isinstance(texts, str) else list(texts))
-
-

@@ -93,9 +93,7 @@ def sweep(
     )
 
 
-def _response(
-    model: Model, task: Task, pair: Pair, direction: Direction, strengths: Sequence[float]
-) -> np.ndarray:
+def _response(model: Model, task: Task, pair: Pair, direction: Direction, strengths: Sequence[float]) -> np.ndarray:
     recording = model.record(pair.clean)
     read = pair_reader(model, str(task.metric), pair)
     recipes = [direction.add(1.0).at(strength) for strength in strengths]

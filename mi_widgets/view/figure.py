@@ -6,7 +6,7 @@ Token labels stand on numeric axes as escaped text, because plotly reads markup 
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -54,7 +54,7 @@ def _plain(values: np.ma.MaskedArray) -> np.ndarray:
     return np.ma.filled(values.astype(float), np.nan)
 
 
-def _ticks(axis: Axis) -> dict[str, list[object]]:
+def _ticks(axis: Axis) -> dict[str, Any]:
     step = -(-len(axis) // _MOST_TICKS)
     places = list(range(0, len(axis), step))
     return {"tickvals": places, "ticktext": [html.escape(axis.labels[i]) or "∅" for i in places]}

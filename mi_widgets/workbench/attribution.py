@@ -61,7 +61,7 @@ class AttributionView(Live, AttributionMap):
         try:
             for number, objects in enumerate(self._objects()):
                 self._fill(number, objects)
-        except Exception as error:  # noqa: BLE001 - whatever it is, a person must see it
+        except Exception as error:
             self.fail(error)
             self._locating.set_exception(error)
         else:

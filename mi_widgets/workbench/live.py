@@ -236,7 +236,7 @@ class Live(Loop):
     def _metric_name(self) -> str:
         if not self._own_metric:
             return metric_name("logit_diff", *self._read)
-        words = [self._model.tokenizer.decode([id_]) for id_ in self._read]
+        words = [str(self._model.tokenizer.decode([id_])) for id_ in self._read]
         return metric_name("logit_diff", *words)
 
     def _notes(self, recipe: Recipe) -> list[str]:

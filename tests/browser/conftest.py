@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page
 
 from .lab import Lab, chromium
 
+
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     server = Lab(tmp_path_factory.mktemp("lab"))

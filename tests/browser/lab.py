@@ -69,8 +69,9 @@ class Lab:
     def _environment(self) -> dict[str, str]:
         private = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
         paths = {f"JUPYTER_{name}": str(self.folder / name.lower()) for name in private}
-        lab = {name: str(self.folder / name.lower()) for name in ("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")}
-        return {**os.environ, **paths, **lab, "HF_HUB_OFFLINE": "1"}
+        for name in ("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR"):
+            paths[name] = str(self.folder / name.lower())
+        return {**os.environ, **paths, "HF_HUB_OFFLINE": "1"}
 
     def _settle(self) -> None:
         for name, settings in {**_SETTINGS, _THEMES: {"theme": self.theme}}.items():

@@ -136,13 +136,14 @@ def test_token_text_is_shown_as_text(lab: Lab, page: Page) -> None:
 
 def test_lens_and_attribution_run_the_same_loop(lab: Lab, page: Page) -> None:
     pair = f"mi.Pair({PROMPT!r}, {PROMPT.replace(', John', ', Mary')!r}, {ANSWER!r}, {FOIL!r})"
-    cells = [LOAD, "mi.LensView(model, 'The capital of France is')", f"maps = mi.AttributionView(model, {pair})\nmaps", "maps.wait()"]
+    lens = "mi.LensView(model, 'The capital of France is')"
+    cells = [LOAD, lens, f"maps = mi.AttributionView(model, {pair})\nmaps", "maps.wait()"]
     notebook = lab.open(page, "lens_and_attribution", cells)
     for number in range(4):
         notebook.run(number)
-    lens = notebook.view(1)
-    lens.click("lens", 29, 5)
-    assert lens.run().get_attribute("data-hooks") == "blocks.29.hook_resid_post"
+    reading = notebook.view(1)
+    reading.click("lens", 29, 5)
+    assert reading.run().get_attribute("data-hooks") == "blocks.29.hook_resid_post"
     maps = notebook.view(2)
     maps.click("residual", 5, 10)
     assert maps.run().get_attribute("data-hooks") == "blocks.5.hook_resid_pre"
