@@ -14,7 +14,7 @@ export interface Model {
 }
 
 type Trait = keyof AttentionTraits;
-const PATIENCE = 6000; // after this many milliseconds without a sign from the kernel, say so
+const PATIENCE = 10_000; // after this many milliseconds without a sign from the kernel, say so
 
 export class Loop {
   private asked = false;

@@ -32,7 +32,7 @@ export function statusChip(loop: Loop): HTMLElement {
 }
 
 function said(loop: Loop): { share: number | null; text: string } {
-  if (loop.silent) return { share: null, text: "No answer: is the kernel still running?" };
+  if (loop.silent) return { share: null, text: "No answer yet: the kernel is busy, or gone" };
   const status = loop.get("status");
   const progress = loop.get("progress");
   if (!loop.working) return { share: null, text: WORDS[status] };
