@@ -41,7 +41,7 @@ class Model:
     def __init__(self, source: Any, tokenizer: Any = None, name: str = "") -> None:
         if isinstance(source, Model):
             raise TypeError("this is a Model already; use it as it is")
-        if not isinstance(source, nn.Module) or not hasattr(source, "config") and not _is_bridge(source):
+        if not isinstance(source, nn.Module) or (not hasattr(source, "config") and not _is_bridge(source)):
             raise TypeError(f"a Model is made from a TransformerBridge or a Hugging Face model, not from {source!r:.80}")
         self._bridge = source if _is_bridge(source) else None
         self._source: nn.Module = twin.original(source)
@@ -317,15 +317,17 @@ class Model:
     def stream(
         self, ids: torch.Tensor, recipe: Recipe | None, most: int, temperature: float, seed: int
     ) -> Iterator[int]:
-        """New token ids one by one, with a KV cache; edits keep their absolute positions. Ends after an end token.
+        """New token ids one by one, with a KV cache; edits keep their absolute positions.
 
+        Ends after an end token, and where the model reads no further.
         temperature 0 is greedy; above it, tokens are drawn with a generator of this call's own.
         """
         clock = hooks.Clock(ids.shape[1])
         edits = hooks.as_hooks(self.compile(recipe, clock))
         generator = torch.Generator(device=ids.device).manual_seed(seed)
         ends, past, fresh = _end_ids(self._source, self.tokenizer), None, ids
-        for _ in range(most):
+        limit = getattr(self.twin.cfg, "n_ctx", None)
+        for _ in range(min(most, limit - ids.shape[1] + 1) if limit else most):
             with self._pass(edits):
                 out = self.twin.original_model(fresh, past_key_values=past, use_cache=True)
             past = getattr(out, "past_key_values", None)
