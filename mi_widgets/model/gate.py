@@ -22,6 +22,7 @@ from ..intervention import Recipe, Reference
 from ..site import Site
 from . import checkpoint, hooks, sweep, tokens, twin
 from .fingerprint import Fingerprint, checksum
+from .sweep import Plan, Read, Recording
 from .tokens import Prompt
 from .worker import Job, Worker
 
@@ -38,14 +39,23 @@ class Model:
     name: shown on figures; by default what the model calls itself.
     """
 
+    twin: Any
+    points: dict[str, Any]
+    """The twin's hook points by name, aliases included."""
+    _seen: list[tuple[Any, ...]]
+    _versions: list[int]
+    _copies: bool
+    _joins: bool | None
+    _kept: dict[tuple[str, str, str], dict[str, torch.Tensor]]
+
     def __init__(self, source: Any, tokenizer: Any = None, name: str = "") -> None:
         if isinstance(source, Model):
             raise TypeError("this is a Model already; use it as it is")
         if not isinstance(source, nn.Module) or (not hasattr(source, "config") and not _is_bridge(source)):
-            raise TypeError(f"a Model is made from a TransformerBridge or a Hugging Face model, not from {source!r:.80}")
+            raise TypeError(f"a Model is made from a TransformerBridge or a Hugging Face model, not {source!r:.80}")
         self._bridge = source if _is_bridge(source) else None
         self._source: nn.Module = twin.original(source)
-        self.tokenizer = tokenizer or getattr(source, "tokenizer", None)
+        self.tokenizer: Any = tokenizer or getattr(source, "tokenizer", None)
         if self.tokenizer is None:
             raise ValueError("a Hugging Face model needs its tokenizer: mi.Model(model, tokenizer)")
         self.name = name or getattr(self._source.config, "_name_or_path", "") or type(self._source).__name__
@@ -66,6 +76,9 @@ class Model:
             if known is None or known.worker.closed:
                 known = model.__dict__[_KEY] = cls(model)
         return known
+
+    def __repr__(self) -> str:
+        return f"Model({self.name}: {self.n_layers} layers × {self.n_heads} heads, weights {self.weights})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy or pickle of a bridge comes without its Model, which holds a thread: None stands in its place."""
@@ -90,7 +103,7 @@ class Model:
 
     def fingerprint(self) -> Fingerprint:
         """Hooks, weights, mode and random state of the user's side, to compare before and after."""
-        points = self._bridge.hook_dict if self._bridge is not None else {}
+        points: Any = self._bridge.hook_dict if self._bridge is not None else {}
         return Fingerprint.of(self._source, points)
 
     @property
@@ -100,7 +113,7 @@ class Model:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What figures, recipes and cards say about the model: its name, its weights' hash, where it was loaded from."""
+        """What figures, recipes and cards say: the model's name, its weights' hash, where it was loaded from."""
         source = getattr(self._source.config, "_name_or_path", "") or self.name
         return {"model": self.name, "weights": self.weights, "source": _without_home(source)}
 
@@ -147,13 +160,13 @@ class Model:
         self._seen, self._versions = seen, versions
 
     def _forget(self) -> None:
-        self.twin: Any = None
-        self.points: dict[str, Any] = {}
-        self._seen: Any = None
+        self.twin = None
+        self.points = {}
+        self._seen = []
         self._copies = False
-        self._versions: list[int] = []
-        self._joins: bool | None = None
-        self._kept: dict[tuple[str, str, str], dict[str, torch.Tensor]] = {}
+        self._versions = []
+        self._joins = None
+        self._kept = {}
 
     # -- shape ----------------------------------------------------------------------------------------------------
 
@@ -295,18 +308,16 @@ class Model:
             self._kept.pop(next(iter(self._kept)))
         self._kept[key] = value
 
-    def record(self, prompt: Prompt) -> sweep.Recording:
+    def record(self, prompt: Prompt) -> Recording:
         """One run of a prompt, kept so that `sweep` can join it at any layer."""
         return self.do(lambda: sweep.record(self, self.ids(prompt)))
 
-    def sweep(
-        self, base: sweep.Recording, recipes: Sequence[Recipe], read: sweep.Read
-    ) -> Iterator[tuple[list[int], torch.Tensor]]:
+    def sweep(self, base: Recording, recipes: Sequence[Recipe], read: Read) -> Iterator[tuple[list[int], torch.Tensor]]:
         """Each recipe's run of the recorded prompt: yields (recipe numbers, read(last logits [row, d_vocab]))."""
         clock = hooks.Clock(base.length)
         yield from sweep.sweep(self, base, [self.compile(recipe, clock) for recipe in recipes], read)
 
-    def joins_agree(self, base: sweep.Recording, plans: Sequence[sweep.Plan]) -> bool:
+    def joins_agree(self, base: Recording, plans: Sequence[Plan]) -> bool:
         """Whether rows may join at their layer; tried once on each twin, on a few rows of the first sweep."""
         if not all(map(sweep.enters_blocks, plans)):
             return False

@@ -24,7 +24,7 @@ def original(source: Any) -> nn.Module:
     return source.original_model if isinstance(source, TransformerBridge) else source
 
 
-def boot(source: nn.Module, tokenizer: Any, name: str, trainable: bool = False) -> TransformerBridge:
+def boot(source: Any, tokenizer: Any, name: str, trainable: bool = False) -> TransformerBridge:
     """A bridge over `source`'s storage; refuses, in words, what it cannot mirror exactly.
 
     trainable: its parameters ask for gradients where the source's do (for a bridge that is handed to the user).
@@ -62,7 +62,7 @@ def _own(tokenizer: Any) -> Any:
     return own
 
 
-def _skeleton(source: nn.Module) -> nn.Module:
+def _skeleton(source: Any) -> Any:
     """The same architecture without weights, with eager attention (the bridge's own)."""
     config = copy.deepcopy(source.config)
     if hasattr(config, "quantization_config"):

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Stopped(Exception):  # noqa: N818 - an event, not a failure
+class Stopped(Exception):
     """The job was stopped, by a person or by a newer request."""
 
 

@@ -117,6 +117,7 @@ class _Program:
         return [entry(positions, "torch.zeros_like" if step.op == "zero" else f"lambda x: x * {step.amount!r}")]
 
     def _mean(self, step: Intervention, name: str, entry: Any) -> list[str]:
+        assert step.reference is not None
         number = self.references.index(step.reference)
         index = "" if step.site.index is None else f"[{step.site.index}]"
         first, rest = (f"lambda x: {kind}{number}[{name!r}]{index}" for kind in ("first", "rest"))

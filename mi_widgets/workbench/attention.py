@@ -25,6 +25,8 @@ class AttentionView(Live, AttentionMap):
     directions: {name: Direction} to add; by default a cheerful one.
     """
 
+    most_tokens = 1024
+
     def __init__(
         self,
         model: Any,
@@ -40,7 +42,7 @@ class AttentionView(Live, AttentionMap):
     def _draw(self) -> None:
         pictures, away = self.model.do(self._heads)
         self._grids = [_summary(away, self.model.provenance)]
-        self.panels = [replace(mapping.panel(self._grids[0], "heads"), thumbnails=pictures)]
+        self.panels = [replace(mapping.panel(self._grids[0], "heads"), thumbnails=pictures, causal=True)]
         self.model.do(lambda: self._open(*_busiest(away)))
 
     def _heads(self) -> tuple[np.ndarray, np.ndarray]:
@@ -71,9 +73,10 @@ class AttentionView(Live, AttentionMap):
                 title=f"Layer {row}, head {col}: attention from each token (row) to the tokens before it",
                 scale="sequential",
                 range=(0.0, 1.0),
-                unit="probability",
+                unit="of its attention",
                 sign="Each row adds up to 1.",
                 toward=0,
+                excluded=self.model.bos_positions(self._before.ids[None]),
                 causal=True,
             )
 
@@ -92,7 +95,7 @@ def _summary(away: np.ndarray, provenance: dict[str, Any]) -> Grid:
         kind="head",
         part="z",
         title="All heads: brighter looks more at tokens other than the first",
-        unit="probability",
+        unit="of its attention",
         sign="Attention that does not go to the first token, averaged over the other tokens.",
         provenance=provenance,
     )

@@ -39,6 +39,9 @@ class Live(Loop):
     second choice. directions: {name: Direction} for the "add" act; by default the package's cheerful direction.
     """
 
+    most_tokens = 2048
+    """A longer prompt is refused before the model runs: what the page would get passes 8 MB."""
+
     def __init__(
         self,
         model: Any,
@@ -52,7 +55,9 @@ class Live(Loop):
         self._text = prompt
         self._grids: list[Grid] = []
         self._job: Job | None = None
+        self._refuse_long()
         self._before: Run = run(self._model, prompt)
+        self._source = self._model.provenance
         self._own_metric = answer is None or foil is None
         first, second = (label["id"] for label, _ in self._before.top_labels(2))
         self._read: tuple[Texts, Texts] = (first, second) if self._own_metric else (answer, foil)  # type: ignore[assignment]
@@ -70,6 +75,12 @@ class Live(Loop):
         self._draw()
         if directions is None:
             threading.Thread(target=self._offer_cheerful, name="mi-cheerful", daemon=True).start()
+
+    def _refuse_long(self) -> None:
+        """Refuse a prompt that this view cannot show, before the model runs it."""
+        n = self._model.ids(self._text).shape[1]
+        if n > self.most_tokens:
+            raise ValueError(f"the prompt has {n} tokens, {type(self).__name__} shows at most {self.most_tokens}")
 
     def _draw(self) -> None:
         """Fill `_grids` and `panels`; what a subclass is for. Runs once, before anything else is queued."""
@@ -90,7 +101,7 @@ class Live(Loop):
     def selection(self) -> Selection:
         """The picked cells as Sites; assign a Selection, or any Sites that are on screen, to pick them."""
         places = [self._grids[p].site(mapping.index(self._grids[p], row, col)) for p, row, col in self.picks]
-        provenance = {**self._model.provenance, "prompt": self.prompt, "answer": self._read[0], "foil": self._read[1]}
+        provenance = {**self._source, "prompt": self.prompt, "answer": self._read[0], "foil": self._read[1]}
         return Selection(tuple(places), provenance)
 
     @selection.setter
@@ -169,9 +180,10 @@ class Live(Loop):
     def _answer(self, recipe: Recipe, request: dict[str, Any]) -> None:
         """On the worker: everything one run shows, numbers first."""
         self._before, after = run(self._model, self._text), run(self._model, self._text, recipe)
+        self._source = self._model.provenance
         before_metric, after_metric = (self._metric(r) for r in (self._before, after))
-        self.result = {}
-        self._publish(
+        self._model.worker.check()
+        self.result = dict(
             **request,
             metric=self._metric_name(),
             before=_side(self._before, before_metric),
@@ -251,10 +263,9 @@ class Live(Loop):
 
     def _print(self, recipe: Recipe | None = None) -> dict[str, str]:
         """The small print."""
-        source = self._model.provenance
         return {
-            "model": str(source["model"]),
-            "weights": str(source["weights"]),
+            "model": str(self._source["model"]),
+            "weights": str(self._source["weights"]),
             "tokens": str(len(self._before.ids)),
             "recipe": recipe.hash if recipe is not None else "",
             "versions": f"transformer-lens {version('transformer-lens')}, torch {version('torch')}",
