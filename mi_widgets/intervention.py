@@ -179,7 +179,7 @@ class Recipe:
         """[(hook name, function)] for `bridge.run_with_hooks(tokens, fwd_hooks=...)`."""
         return model.hooks(self)
 
-    def code(self, prompt: str | None = None) -> str:
+    def code(self, prompt: str | Sequence[int] | None = None) -> str:
         """Plain TransformerLens code that gives the same numbers without this package."""
         from .steer.code import transformer_lens
 

@@ -225,6 +225,9 @@ class Model:
 
     @contextmanager
     def _pass(self, fwd_hooks: Sequence[tuple[str, Any]]) -> Iterator[None]:
+        absent = [name for name, _ in fwd_hooks if name not in self.points]
+        if absent:
+            raise ValueError(f"{self.name} has no {absent[0]}: blocks without attention, and parallel ones, lack some")
         self._running = True
         try:
             with hooks.attached(self.points, fwd_hooks):

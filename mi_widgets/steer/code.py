@@ -6,6 +6,7 @@ the texts it came from.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..intervention import Intervention, Recipe
@@ -40,17 +41,17 @@ def contrast(positive, negative, name):
 '''
 
 
-def transformer_lens(recipe: Recipe, prompt: str | None = None, read: tuple[Any, Any] | None = None) -> str:
+def transformer_lens(recipe: Recipe, prompt: str | Sequence[int] | None = None, read: tuple[Any, Any] | None = None) -> str:
     """The program: load the bridge, build the hooks, run before and after, print what changed.
 
-    prompt: the text to run; by default the one in the recipe's provenance.
+    prompt: the text, or the token ids, to run; by default those in the recipe's provenance.
     read: (answer, foil) for the logit difference; by default those in the provenance, else the top tokens are printed.
     """
     return _Program(recipe, prompt, read).text()
 
 
 class _Program:
-    def __init__(self, recipe: Recipe, prompt: str | None, read: tuple[Any, Any] | None) -> None:
+    def __init__(self, recipe: Recipe, prompt: str | Sequence[int] | None, read: tuple[Any, Any] | None) -> None:
         self.steps = [step for step in recipe.interventions if step.strength != 0]
         known = recipe.provenance
         self.prompt = prompt if prompt is not None else known.get("prompt", "The capital of France is")
@@ -132,7 +133,7 @@ class _Program:
 
     def _run(self) -> list[str]:
         lines = [
-            "tokens = bridge.to_tokens(prompt)",
+            f"tokens = {'bridge.to_tokens(prompt)' if isinstance(self.prompt, str) else 'torch.tensor([prompt])'}",
             "before = bridge(tokens)[0, -1]",
             "after = bridge.run_with_hooks(tokens, fwd_hooks=hooks)[0, -1]",
         ]

@@ -153,6 +153,7 @@ class Live(Loop):
         """Queue work of this view; it replaces what the view was doing."""
         with self.hold_sync():
             self.error, self.progress, self.status = {}, {}, "waiting"
+        self._job = None  # the job that this one stops has nothing to say any more
         self._job = job = self._model.submit(lambda: self._do(work), owner=self)
         job.future.add_done_callback(lambda future: self._settle(job))
 
@@ -272,7 +273,8 @@ class Live(Loop):
         }
 
     def _show_code(self) -> None:
-        self.code = transformer_lens(self.recipe, self.prompt, self._read)
+        prompt = self._text if isinstance(self._text, str) else self._before.ids.tolist()
+        self.code = transformer_lens(self.recipe, prompt, self._read)
 
     # -- directions -------------------------------------------------------------------------------------------------
 

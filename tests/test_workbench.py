@@ -1,0 +1,376 @@
+"""The live views from Python, without a page: what Run shows is what plain hooks give, and errors become cards."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+import mi_widgets as mi
+from mi_widgets.view import Panel
+from mi_widgets.workbench.live import Live
+
+from . import tiny
+from .conftest import Tiny
+from .test_gate import Held
+from .test_oracle import direction
+from .tiny import CLEAN, OTHERS
+
+LAST_HEAD = (0, tiny.LAYERS - 1, tiny.HEADS - 1)
+ZERO, MEAN = ({"verb": "switch_off", "kind": kind} for kind in ("zero", "mean"))
+
+
+def attention(small: Tiny) -> mi.AttentionView:
+    up = {"up": direction(small.model.d_model)}
+    return mi.AttentionView(small.model, CLEAN, answer=small.pair.answer, foil=small.pair.foil, directions=up)
+
+
+def lens(small: Tiny) -> mi.LensView:
+    return mi.LensView(small.model, CLEAN, answer=small.pair.answer, foil=small.pair.foil, directions={})
+
+
+def attribution(small: Tiny) -> mi.AttributionView:
+    view = mi.AttributionView(small.model, small.pair, directions={})
+    view.wait()
+    return view
+
+
+VIEWS: dict[str, Callable[[Tiny], Live]] = {"attention": attention, "lens": lens, "attribution": attribution}
+
+
+@pytest.fixture(params=VIEWS)
+def view(request: pytest.FixtureRequest, llama: Tiny) -> Live:
+    return VIEWS[request.param](llama)
+
+
+def by_hand(small: Tiny, recipe: mi.Recipe) -> float:
+    """The change of the metric by plain hooks on the user's own bridge."""
+    bridge, ids = small.model.bridge, small.ids()
+    with torch.no_grad():
+        after = bridge.run_with_hooks(ids, fwd_hooks=recipe.hooks(small.model))[0]
+        return small.difference(after) - small.difference(bridge(ids)[0])
+
+
+# -- what is drawn ----------------------------------------------------------------------------------------------------
+
+
+def test_each_view_draws_its_panels(llama: Tiny) -> None:
+    length = llama.ids().shape[1]
+    heads, positions = (tiny.LAYERS, tiny.HEADS), (tiny.LAYERS, length)
+    assert [panel.shape for panel in attention(llama).panels] == [heads]
+    assert [panel.shape for panel in lens(llama).panels] == [positions]
+    assert [panel.shape for panel in attribution(llama).panels] == [heads, positions]
+
+
+def test_a_view_says_what_it_shows(view: Live, llama: Tiny) -> None:
+    assert view.prompt == CLEAN
+    assert view.tokens == llama.model.labels(llama.ids()) and view.tokens[0]["bos"]
+    assert view.provenance["weights"] == llama.model.weights
+    assert view.runnable and view.status == "idle" and view.error == {}
+
+
+def test_the_lens_view_leaves_bos_out_of_its_colours(llama: Tiny) -> None:
+    assert list(lens(llama).panels[0].excluded) == [0]
+
+
+def test_the_open_pattern_is_the_models_own(small: Tiny) -> None:
+    shown = attention(small)
+    shown.receive({"type": "open", "row": 0, "col": 0})
+    small.model.do(lambda: None)
+    assert shown.opened == [0, 0]
+    with torch.no_grad():
+        pattern = small.model.bridge.run_with_cache(small.ids())[1]["blocks.0.attn.hook_pattern"][0, 0]
+    lower = np.tri(len(pattern), dtype=bool)
+    np.testing.assert_allclose(shown.pattern.values[lower], pattern.numpy()[lower], atol=1e-5)
+    assert np.isnan(shown.pattern.values[~lower]).all() and shown.pattern.causal
+
+
+def test_the_maps_are_those_of_locate(llama: Tiny) -> None:
+    shown = attribution(llama)
+    for grid, objects in zip(shown.grids, ("heads", "residual"), strict=True):
+        exact = mi.locate.causal(llama.model, llama.pair, objects, progress=False)
+        np.testing.assert_allclose(grid.values, exact.values, atol=1e-5)
+
+
+# -- picks ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_and_the_last_cell_go_in_and_come_out(view: Live) -> None:
+    for number, panel in enumerate(view.panels):
+        for cell in ((0, 0), (panel.shape[0] - 1, panel.shape[1] - 1)):
+            view.picks = [(number, *cell)]
+            sites = view.selection.sites
+            assert len(sites) == 1
+            view.picks = []
+            view.selection = sites
+            assert view.picks == [(number, *cell)]
+
+
+def test_picked_heads_have_the_sites_they_stand_for(llama: Tiny) -> None:
+    shown = attention(llama)
+    shown.picks = [LAST_HEAD, (0, 0, 0)]
+    assert shown.selection.sites == (mi.Site("head", 0, 0), mi.Site("head", tiny.LAYERS - 1, tiny.HEADS - 1))
+
+
+def test_a_site_that_is_not_on_screen_is_refused(llama: Tiny) -> None:
+    with pytest.raises(KeyError, match="not on screen"):
+        attention(llama).selection = [mi.Site("ffn", 0)]
+
+
+# -- runs -------------------------------------------------------------------------------------------------------------
+
+FIELDS = {
+    "picks", "act", "metric", "before", "after", "difference", "singles", "sum_of_singles", "control", "notes",
+    "warnings", "hooks",
+}  # fmt: skip
+
+
+def test_a_result_has_the_fields_of_the_contract(view: Live) -> None:
+    view.picks, view.act = [(0, 0, 0)], ZERO
+    result = view.run()
+    assert set(result) == FIELDS
+    assert result["picks"] == [[0, 0, 0]] and result["act"] == ZERO
+    for side in (result["before"], result["after"]):
+        assert set(side) == {"metric", "top", "text"} and isinstance(side["text"], str)
+        assert all(set(row) == {"token", "probability"} for row in side["top"])
+    assert result["difference"] == result["after"]["metric"] - result["before"]["metric"]
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert view.status == "idle" and view.provenance["recipe"] == view.recipe.hash
+
+
+@pytest.mark.parametrize("act", [ZERO, MEAN, {"verb": "scale", "factor": 2.5}], ids=["zero", "mean", "scale"])
+@pytest.mark.parametrize("cell", [(0, 0, 0), LAST_HEAD], ids=["first", "last"])
+def test_the_difference_is_that_of_plain_hooks(small: Tiny, act: dict[str, Any], cell: tuple[int, int, int]) -> None:
+    shown = attention(small)
+    shown.picks, shown.act = [cell], act
+    expected = by_hand(small, shown.recipe)
+    assert shown.run()["difference"] == pytest.approx(expected, abs=1e-5)
+    assert abs(expected) > 1e-4
+    assert shown.result["hooks"] == [f"blocks.{cell[1]}.attn.hook_z"]
+
+
+def test_a_picked_place_in_the_lens_is_the_residual_after_that_block(llama: Tiny) -> None:
+    shown = lens(llama)
+    shown.picks, shown.act = [(0, 1, 14)], ZERO
+    assert shown.run()["hooks"] == ["blocks.1.hook_resid_post"]
+    assert shown.result["difference"] == pytest.approx(by_hand(llama, shown.recipe), abs=1e-5)
+
+
+def test_several_cells_show_their_joint_effect_beside_each_alone(llama: Tiny) -> None:
+    shown = attention(llama)
+    shown.picks, shown.act = [(0, 0, 0), (0, 1, 2), LAST_HEAD], ZERO
+    result = shown.run()
+    steps = shown.recipe.interventions
+    assert [row["label"] for row in result["singles"]] == [str(step.site) for step in steps]
+    for row, step in zip(result["singles"], steps, strict=True):
+        assert row["difference"] == pytest.approx(by_hand(llama, mi.Recipe((step,))), abs=1e-4)
+    assert result["sum_of_singles"] == pytest.approx(sum(row["difference"] for row in result["singles"]))
+
+
+def test_one_cell_has_no_singles(llama: Tiny) -> None:
+    shown = attention(llama)
+    shown.picks, shown.act = [(0, 0, 0)], ZERO
+    assert shown.run()["singles"] == [] and shown.result["sum_of_singles"] is None
+
+
+def test_the_control_band_is_that_of_the_same_edit_elsewhere(llama: Tiny) -> None:
+    from mi_widgets.improve.controls import controls
+
+    shown = attention(llama)
+    shown.picks, shown.act = [(0, 0, 0), (0, 0, 3)], ZERO
+    result = shown.run()
+    rivals = controls(llama.model, shown.recipe, 20, length=llama.ids().shape[1])
+    expected = [by_hand(llama, rival) for rival in rivals]
+    assert result["control"]["values"] == pytest.approx(expected, abs=1e-4)
+    side = 1 if result["difference"] >= 0 else -1
+    assert result["control"]["beats"] == sum(side * result["difference"] > side * value for value in expected)
+
+
+def test_adding_a_direction_needs_no_cell_and_adds_everywhere(llama: Tiny) -> None:
+    shown = attention(llama)
+    shown.act = {"verb": "add", "direction": "up", "strength": 0.4}
+    assert shown.recipe.interventions == direction_of(shown).add(0.4).interventions
+    assert shown.run()["difference"] == pytest.approx(by_hand(llama, shown.recipe), abs=1e-5)
+    assert len(shown.result["control"]["values"]) == 20
+
+
+def test_adding_a_direction_at_picked_positions(llama: Tiny) -> None:
+    up = direction(llama.model.d_model)
+    shown = mi.LensView(llama.model, CLEAN, directions={"up": up})
+    shown.picks, shown.act = [(0, 0, 3), (0, 2, 9)], {"verb": "add", "direction": "up", "strength": 0.4}
+    assert {site.position for site in shown.recipe.sites} == {3, 9}
+    assert {site.layer for site in shown.recipe.sites} == {up.layer}
+
+
+def direction_of(shown: Live) -> mi.Direction:
+    return shown._directions["up"]
+
+
+def test_without_directions_a_cheerful_one_is_offered(llama: Tiny) -> None:
+    shown = mi.LensView(llama.model, CLEAN)
+    for thread in threading.enumerate():
+        if thread.name == "mi-cheerful":
+            thread.join(60)
+    assert [offer["name"] for offer in shown.directions] == ["cheerful"]
+    shown.act = {"verb": "add", "direction": "cheerful", "strength": 0.2}
+    assert "difference" in shown.run()
+
+
+def test_a_plain_prompt_says_that_its_metric_is_the_models_own(llama: Tiny) -> None:
+    shown = mi.LensView(llama.model, CLEAN, directions={})
+    shown.picks, shown.act = [(0, 0, 4)], ZERO
+    result = shown.run()
+    first, second = (row["token"]["id"] for row in result["before"]["top"][:2])
+    logits = mi.run(llama.model, CLEAN).logits[-1]
+    assert result["before"]["metric"] == pytest.approx(float(logits[first] - logits[second]), abs=1e-5)
+    assert any("no foil" in note for note in result["notes"])
+
+
+PROMPTS: dict[str, Any] = {
+    "text": CLEAN,
+    "chat": [{"role": "user", "content": "Mary and John"}],
+    "ids": [0, 290, 300, 310],
+}
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_the_code_of_a_click_gives_the_number_of_the_click(prompt: str, tmp_path: Any, capsys: Any) -> None:
+    tiny.hugging_face("llama").save_pretrained(tmp_path)
+    tiny.tokenizer().save_pretrained(tmp_path)
+    shown = mi.AttentionView(mi.load(tmp_path), PROMPTS[prompt], directions={})
+    shown.picks, shown.act = [(0, 0, 0)], MEAN
+    result = shown.run()
+    shown.receive({"type": "code"})
+    assert shown.error == {}
+    with torch.enable_grad():
+        exec(shown.code, {})
+    torch.set_grad_enabled(True)
+    told = [float(word) for word in capsys.readouterr().out.split()[-3:]]
+    wanted = (result["before"]["metric"], result["after"]["metric"], result["difference"])
+    assert told == pytest.approx(wanted, abs=1e-5)
+
+
+# -- stops and errors -------------------------------------------------------------------------------------------------
+
+
+def test_a_run_of_nothing_becomes_a_card_and_the_model_is_as_before(llama: Tiny) -> None:
+    shown, before = attention(llama), llama.model.fingerprint()
+    shown.receive({"type": "run", "picks": [], "act": ZERO})
+    assert "nothing is selected" in shown.error["why"]
+    assert llama.model.fingerprint() == before
+
+
+def test_an_error_inside_a_run_becomes_a_card_and_the_next_run_works(
+    llama: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, before = attention(llama), llama.model.fingerprint()
+    shown.picks, shown.act = [(0, 0, 0)], ZERO
+    with monkeypatch.context() as patch:
+        patch.setattr("mi_widgets.workbench.live.generate", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            shown.run()
+        settled(shown)
+    assert shown.status == "error" and set(shown.error) == {"what", "why", "fix", "trace"}
+    assert "division" in shown.error["why"] and "ZeroDivisionError" in shown.error["trace"]
+    assert llama.model.fingerprint() == before
+    shown.run()
+    settled(shown)
+    assert shown.error == {} and shown.status == "idle"
+
+
+def settled(shown: Live) -> None:
+    """A job's last words come just after its result."""
+    shown.model.do(lambda: None)
+
+
+def test_a_stop_keeps_what_is_done(llama: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = attention(llama)
+    shown.picks, shown.act = [(0, 0, 0), (0, 1, 1)], ZERO
+
+    def stop_first(*_: Any, **__: Any) -> str:
+        shown.stop()
+        llama.model.worker.check()
+        return "never"
+
+    monkeypatch.setattr("mi_widgets.workbench.live.generate", stop_first)
+    result = shown.run()
+    settled(shown)
+    assert shown.status == "stopped" and shown.error == {}
+    assert result["control"] is not None and result["before"]["text"] is None
+
+
+def test_a_newer_run_waits_its_turn_and_wins(fresh: mi.Model) -> None:
+    shown = mi.AttentionView(fresh, CLEAN, directions={})
+    held = Held(fresh)
+    shown.picks, shown.act = [(0, 0, 0)], ZERO
+    shown.receive({"type": "run"})
+    shown.receive({"type": "run", "picks": [[0, 1, 1]], "act": ZERO})
+    assert shown.status == "waiting"
+    held.let_go()
+    shown.wait()
+    assert shown.result["picks"] == [[0, 1, 1]]
+
+
+def test_a_model_without_attention_is_told_in_words() -> None:
+    config = AutoConfig.for_model("mamba", vocab_size=400, hidden_size=16, num_hidden_layers=2, state_size=4)
+    hf = AutoModelForCausalLM.from_config(config).eval()
+    hf.config.architectures = [type(hf).__name__]
+    model = mi.Model(hf, tiny.tokenizer(), "tiny mamba")
+    with pytest.raises(ValueError, match=r"tiny mamba has no .*attention"):
+        mi.AttentionView(model, CLEAN)
+    with pytest.raises(ValueError, match="mamba"):
+        mi.locate.causal(model, mi.Task((mi.Pair(CLEAN, tiny.CORRUPT, "a", " John"),), metric="accuracy"))
+    assert mi.LensView(model, CLEAN, directions={}).panels[0].shape == (2, 15)
+    model.close()
+
+
+def test_an_attribution_view_of_an_unsolved_task_shows_a_card(llama: Tiny) -> None:
+    turned = mi.Pair(llama.pair.clean, llama.pair.corrupt, llama.pair.foil, llama.pair.answer)
+    shown = mi.AttributionView(llama.model, turned, directions={})
+    with pytest.raises(ValueError, match="solves none"):
+        shown.wait()
+    assert "solves none" in shown.error["why"] and shown.status == "error"
+
+
+# -- compare ----------------------------------------------------------------------------------------------------------
+
+
+def test_compare_shows_a_recipe_before_and_after(llama: Tiny) -> None:
+    recipe = mi.steer.switch_off([mi.Site("head", 0, 0), mi.Site("ffn", 1)], reference=OTHERS)
+    shown = mi.compare(llama.model, CLEAN, recipe, answer=llama.pair.answer, foil=llama.pair.foil)
+    shown.wait()
+    assert shown.result["difference"] == pytest.approx(by_hand(llama, recipe), abs=1e-5)
+    assert len(shown.result["singles"]) == 2 and not shown.runnable
+    assert shown.result["before"]["text"] != "" and shown.recipe is recipe
+
+
+def test_compare_of_no_change_shows_none(llama: Tiny) -> None:
+    shown = mi.compare(llama.model, CLEAN, mi.Recipe())
+    shown.wait()
+    assert shown.result["difference"] == 0 and shown.result["control"] is None
+    assert shown.result["before"]["text"] == shown.result["after"]["text"]
+
+
+def test_a_grid_is_shown_without_a_model(llama: Tiny) -> None:
+    shown = mi.locate.causal(llama.model, llama.pair, progress=False).show()
+    assert not shown.runnable and isinstance(shown.panels[0], Panel)
+    assert shown.provenance["weights"] == llama.model.weights
+
+
+def test_two_views_of_one_model_do_not_replace_each_others_runs(llama: Tiny) -> None:
+    first, second = attention(llama), lens(llama)
+    first.picks, first.act = [(0, 0, 0)], ZERO
+    second.picks, second.act = [(0, 0, 1)], ZERO
+    threads = [threading.Thread(target=shown.run) for shown in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert first.result["hooks"] == ["blocks.0.attn.hook_z"]
+    assert second.result["hooks"] == ["blocks.0.hook_resid_post"]
