@@ -73,8 +73,10 @@ class Live(Loop):
             self.on(request, do)
         self._offer(self._directions)
         self._draw()
+        self._offering: threading.Thread | None = None
         if directions is None:
-            threading.Thread(target=self._offer_cheerful, name="mi-cheerful", daemon=True).start()
+            self._offering = threading.Thread(target=self._offer_cheerful, name="mi-cheerful", daemon=True)
+            self._offering.start()
 
     def _refuse_long(self) -> None:
         """Refuse a prompt that this view cannot show, before the model runs it."""
@@ -138,7 +140,9 @@ class Live(Loop):
             self._job.stop()
 
     def wait(self) -> None:
-        """Wait until nothing runs for this view; raises the error of a job that failed."""
+        """Wait until nothing runs for this view, and all that it offers is there; raises a failed job's error."""
+        if self._offering is not None:
+            self._offering.join()
         with contextlib.suppress(Stopped, CancelledError):
             if self._job is not None:
                 self._job.future.result()
@@ -280,8 +284,12 @@ class Live(Loop):
 
     def _offer_cheerful(self) -> None:
         """In a thread that only queues: each of its short passes lets a click go first."""
-        with contextlib.suppress(Stopped):
+        try:
             self._offer({"cheerful": cheerful(self._model)})
+        except ValueError as problem:  # this model has no place for it
+            self.log.warning("no direction to offer: %s", problem)
+        except (RuntimeError, CancelledError, Stopped):
+            return  # the model was closed, or Python is on its way out
 
     def _offer(self, directions: Mapping[str, Direction]) -> None:
         self._directions |= directions
