@@ -47,7 +47,9 @@ class Card:
         size = f"{self.effect:+.2f} [{self.ci[0]:+.2f}, {self.ci[1]:+.2f}]"
         if low <= 0 <= high:
             return f"No effect shown beyond the controls: {size} against a mean control of {self.mean_control:+.2f}."
-        way = "raises" if self.advantage > 0 else "lowers"
+        if self.effect * self.advantage < 0:
+            return f"The edit moves {self.metric} by {size}, less than its controls do ({self.mean_control:+.2f})."
+        way = "raises" if self.effect > 0 else "lowers"
         return f"The edit {way} {self.metric} by {size}; it beats {self.beats} of {len(self.controls)} {self.control}."
 
     @property

@@ -77,6 +77,8 @@ class Direction:
             raise ValueError(f"a direction is one finite vector [d_model] that is not zero; got shape {vector.shape}")
         if abs(length - 1) > 1e-5:
             vector = vector / length
+        if not (np.isfinite(self.norm) and self.norm > 0 and np.isfinite(self.natural)):
+            raise ValueError(f"norm must be above 0 and natural finite, not {self.norm!r} and {self.natural!r}")
         object.__setattr__(self, "vector", vector)
 
     @property
@@ -123,7 +125,7 @@ class Intervention:
                 raise ValueError(f"{self.op!r} {'needs' if needed else 'takes no'} {name}")
         for name in ("amount", "strength"):
             value = getattr(self, name)
-            if value is not None and not np.isfinite(value):
+            if (value is None and name == "strength") or (value is not None and not np.isfinite(value)):
                 raise ValueError(f"{name} must be a finite number, not {value!r}")
 
     def __str__(self) -> str:
@@ -213,18 +215,24 @@ class Recipe:
     def load(cls, path: str | Path) -> Recipe:
         """Read a recipe file; unknown fields, another format or a vector with another hash are refused."""
         path = Path(path)
-        return _decode(json.loads(path.read_text(encoding="utf-8")), path)
+        try:
+            return _decode(json.loads(path.read_text(encoding="utf-8")), path.with_suffix(".safetensors"))
+        except KeyError as error:
+            raise ValueError(f"{path} is not a whole recipe: {error} is missing") from None
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is not a recipe that can be read: {error}") from error
 
 
 def _encode(recipe: Recipe) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The recipe as JSON data without vectors, and the vectors by the hash that stands for them."""
     references = {i.reference.hash: i.reference.texts for i in recipe.interventions if i.reference}
-    directions = {i.direction.hash: i.direction for i in recipe.interventions if i.direction}
+    directions = {_key(i.direction): i.direction for i in recipe.interventions if i.direction}
     steps = []
     for i in recipe.interventions:
         step: dict[str, Any] = {"op": i.op, "site": i.site.to_dict(), "strength": i.strength}
         step |= {name: getattr(i, name) for name in ("amount", "prompt") if name in _NEEDS[i.op]}
-        step |= {name: getattr(i, name).hash for name in ("reference", "direction") if name in _NEEDS[i.op]}
+        step |= {"reference": i.reference.hash} if i.reference else {}
+        step |= {"direction": _key(i.direction)} if i.direction else {}
         steps.append(step)
     plain = {
         "format": _FORMAT,
@@ -239,15 +247,21 @@ def _encode(recipe: Recipe) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 _DIRECTION = ("layer", "norm", "natural", "name", "positive", "negative")
 
 
-def _decode(data: dict[str, Any], path: Path) -> Recipe:
+def _key(direction: Direction) -> str:
+    """What stands for a direction in a file: equal vectors may have other layers, norms or texts."""
+    plain = json.dumps([getattr(direction, name) for name in _DIRECTION])
+    return hashlib.sha256(plain.encode() + direction.vector.tobytes()).hexdigest()[:16]
+
+
+def _decode(data: dict[str, Any], beside: Path) -> Recipe:
     if not isinstance(data, dict) or data.get("format") != _FORMAT:
-        raise ValueError(f"{path} is not a recipe of format {_FORMAT}; a newer mi_widgets may have written it")
-    _closed(data, {"format", "interventions", "references", "directions", "provenance"}, path)
+        raise ValueError(f"its format is not {_FORMAT}; a newer mi_widgets may have written it")
+    _closed(data, {"format", "interventions", "references", "directions", "provenance"})
     references = {key: Reference(tuple(texts)) for key, texts in data["references"].items()}
-    directions = {key: _direction(key, entry, path) for key, entry in data["directions"].items()}
+    directions = {key: _direction(key, entry, beside) for key, entry in data["directions"].items()}
     steps = []
     for step in data["interventions"]:
-        _closed(step, {"op", "site", "strength", "amount", "prompt", "reference", "direction"}, path)
+        _closed(step, {"op", "site", "strength", "amount", "prompt", "reference", "direction"})
         step = {**step, "site": Site.from_dict(step["site"])}
         for name, known in (("reference", references), ("direction", directions)):
             if name in step:
@@ -256,21 +270,21 @@ def _decode(data: dict[str, Any], path: Path) -> Recipe:
     return Recipe(tuple(steps), data["provenance"])
 
 
-def _direction(key: str, entry: dict[str, Any], path: Path) -> Direction:
-    _closed(entry, {*_DIRECTION, "vector", "sha256"}, path)
+def _direction(key: str, entry: dict[str, Any], beside: Path) -> Direction:
+    _closed(entry, {*_DIRECTION, "vector", "sha256"})
     if entry["vector"] is not None:
         vector = np.frombuffer(base64.b64decode(entry["vector"], validate=True), dtype=np.float32)
     else:
         from safetensors.numpy import load_file
 
-        vector = load_file(str(path.with_suffix(".safetensors")))[key]
+        vector = load_file(str(beside))[key]
     if hashlib.sha256(vector.tobytes()).hexdigest() != entry["sha256"]:
-        raise ValueError(f"{path}: the vector of {entry['name']!r} does not have the hash that the recipe states")
+        raise ValueError(f"the vector of {entry['name']!r} does not have the hash that the recipe states")
     texts = (tuple(entry["positive"]), tuple(entry["negative"]))
     return Direction(vector, entry["layer"], entry["norm"], entry["natural"], entry["name"], *texts)
 
 
-def _closed(data: dict[str, Any], allowed: set[str], path: Path) -> None:
+def _closed(data: dict[str, Any], allowed: set[str]) -> None:
     unknown = set(data) - allowed
     if unknown:
-        raise ValueError(f"{path} has the unknown field {sorted(unknown)[0]!r}")
+        raise ValueError(f"it has the unknown field {sorted(unknown)[0]!r}")

@@ -42,6 +42,8 @@ class Selection:
             for site in sites:
                 grid.index(site)
             return cls(tuple(sites), grid.provenance)
+        if top is not None and top < 0:
+            raise ValueError(f"top must be a number of cells, not {top}")
         ranked = grid.top(grid.values.size, by=by)
         if above is not None:
             return cls(tuple(site for site, value in ranked if abs(value) > above), grid.provenance)

@@ -1,0 +1,456 @@
+"""Site, Grid, Selection, Intervention, Recipe, Direction, Card: refused when impossible, unchanged by a file."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mi_widgets as mi
+from mi_widgets.grid import Axis, Grid, Readings
+from mi_widgets.intervention import Direction, Intervention, Recipe, Reference
+from mi_widgets.model import hook_name
+
+HEAD = mi.Site("head", 2, 3)
+LAYERS, HEADS, POSITIONS = 3, 4, 5
+
+# -- Site -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"kind": "heads", "layer": 0}, "no kind of site"),
+        ({"kind": "head", "layer": 0}, "needs its index"),
+        ({"kind": "head", "index": 0}, "needs its layer"),
+        ({"kind": "residual", "layer": 0, "index": 0}, "has no index"),
+        ({"kind": "embedding", "layer": 0}, "has no layer"),
+        ({"kind": "head", "layer": -1, "index": 0}, "whole number from 0"),
+        ({"kind": "head", "layer": 1.0, "index": 0}, "whole number from 0"),
+        ({"kind": "head", "layer": True, "index": 0}, "whole number from 0"),
+        ({"kind": "head", "layer": 0, "index": 0, "part": "pre"}, "has no part"),
+        ({"kind": "ffn", "layer": 0, "position": 1.5}, "position must be an int"),
+    ],
+)
+def test_an_impossible_site_is_refused_when_it_is_made(fields: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        mi.Site(**fields)
+
+
+def test_sites_print_short_and_apart() -> None:
+    after = mi.Site("residual", 2, part="post", position=-1)
+    sites = [HEAD, mi.Site("head", 2, 3, "q"), mi.Site("residual", 2), after, mi.Site("ffn", 2)]
+    sites += [mi.Site("neuron", 2, 3), mi.Site("embedding"), mi.Site("embedding", position=0)]
+    assert len({str(site) for site in sites}) == len(sites)
+    assert str(HEAD) == "L2H3" and str(sites[3]) == "resid_post.L2@-1" and str(sites[-1]) == "embedding@0"
+
+
+def test_a_site_goes_through_json_and_unknown_fields_do_not() -> None:
+    site = mi.Site("residual", 0, part="post", position=-1)
+    assert mi.Site.from_dict(json.loads(json.dumps(site.to_dict()))) == site
+    with pytest.raises(ValueError, match="no field 'colour'"):
+        mi.Site.from_dict({**site.to_dict(), "colour": "red"})
+
+
+def test_a_site_that_the_model_lacks_is_refused_with_what_it_has(llama: Any) -> None:
+    for site, why in (
+        (mi.Site("head", 3, 0), "layers 0 to 2"),
+        (mi.Site("head", 0, 4), "heads 0 to 3"),
+        (mi.Site("head", 0, 2, "k"), "heads 0 to 1"),
+        (mi.Site("residual", 0, part="mid"), "read but not edited"),
+        (mi.Site("head", 0, 0, position=15), "positions 0 to 14"),
+        (mi.Site("head", 0, 0, position=-16), "positions 0 to 14"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            mi.run(llama.model, "When Mary and John went to the store, John gave a drink to", zero(site))
+
+
+def test_every_kind_of_site_has_a_hook_in_the_model(llama: Any) -> None:
+    for kind, parts in mi.site.PARTS.items():
+        for part in parts:
+            indexed = {"index": 0} if kind in ("head", "neuron") else {}
+            site = mi.Site(kind, None if kind == "embedding" else 0, part=part, **indexed)
+            assert hook_name(site) in llama.model.hook_names
+
+
+# -- Grid -------------------------------------------------------------------------------------------------------------
+
+
+def axis(name: str, length: int) -> Axis:
+    return Axis(name, tuple(range(length)))
+
+
+def heads(values: Any = None, toward: int = 1, **more: Any) -> Grid:
+    """Effects of heads; two cells of them not computed."""
+    if values is None:
+        values = np.linspace(-1, 1, LAYERS * HEADS).reshape(LAYERS, HEADS)
+        values = np.ma.masked_array(values, np.zeros_like(values, dtype=bool))
+        values[0, 1] = values[2, 3] = np.ma.masked
+    return Grid(values, (axis("layer", LAYERS), axis("head", HEADS)), "head", "z", toward=toward, **more)
+
+
+GRIDS = {
+    1: Grid(np.zeros(LAYERS), (axis("layer", LAYERS),), "ffn"),
+    2: heads(np.zeros((LAYERS, HEADS))),
+    3: Grid(
+        np.zeros((LAYERS, HEADS, POSITIONS)),
+        (axis("layer", LAYERS), axis("head", HEADS), axis("position", POSITIONS)),
+        "head",
+        "z",
+    ),
+}
+
+
+@pytest.mark.parametrize("axes", GRIDS)
+def test_index_undoes_site_in_every_cell(axes: int) -> None:
+    grid = GRIDS[axes]
+    assert [grid.index(grid.site(cell)) for cell in np.ndindex(*grid.shape)] == list(np.ndindex(*grid.shape))
+    assert len({grid.site(cell) for cell in np.ndindex(*grid.shape)}) == grid.values.size
+
+
+def test_coordinates_are_not_indices() -> None:
+    grid = Grid(np.zeros((2, 2)), (Axis("layer", (4, 7)), Axis("head", (1, 3))), "head", "z")
+    assert grid.site((0, 0)) == mi.Site("head", 4, 1) and grid.index(mi.Site("head", 7, 3)) == (1, 1)
+    with pytest.raises(KeyError, match="not a cell"):
+        grid.index(mi.Site("head", 5, 1))
+
+
+def test_a_cell_of_another_kind_is_not_in_the_grid() -> None:
+    for stranger in (mi.Site("head", 0, 0, "q"), mi.Site("ffn", 0), mi.Site("head", 0, 0, position=1)):
+        with pytest.raises(KeyError):
+            heads().index(stranger)
+    with pytest.raises(IndexError, match="2 indices"):
+        heads().site((0,))
+    with pytest.raises(ValueError, match="not places"):
+        Grid(np.zeros(2), (Axis("strength", (0, 1)),)).site((0,))
+
+
+def test_what_was_not_computed_is_masked_and_never_zero() -> None:
+    grid = heads(np.array([[np.nan, 0, 1, 2], [np.inf, 0, 1, 2], [0, 0, 0, 0]]))
+    assert grid.values.mask.sum() == 2 and grid.values[0, 1] == 0
+    assert len(list(grid.cells())) == LAYERS * HEADS - 2
+    assert (0, 0) not in dict(grid.cells()) and dict(grid.cells())[2, 3] == 0
+
+
+def test_shapes_and_labels_must_agree() -> None:
+    with pytest.raises(ValueError, match="axes say"):
+        heads(np.zeros((HEADS, LAYERS)))
+    with pytest.raises(ValueError, match="2 coordinates but 1 labels"):
+        Axis("layer", (0, 1), ("a",))
+
+
+@pytest.mark.parametrize("toward", [1, -1])
+def test_top_orders_by_size_or_by_side(toward: int) -> None:
+    grid = heads(np.array([[0.0, -3, 2, 1], [0, 0, 0, 0], [0, 0, 0, -0.5]]) * toward, toward)
+    names = {by: [str(site) for site, _ in grid.top(3, by)] for by in ("magnitude", "toward", "against")}
+    assert names == {"magnitude": ["L0H1", "L0H2", "L0H3"], "toward": ["L0H2", "L0H3"], "against": ["L0H1", "L2H3"]}
+    assert grid.top(1)[0][1] == -3 * toward, "values keep their own sign"
+
+
+def test_top_refuses_what_it_does_not_know() -> None:
+    with pytest.raises(ValueError, match="by must be one of"):
+        heads().top(2, by="size")
+    assert heads().top(100)[-1] and len(heads().top(100)) == LAYERS * HEADS - 2
+
+
+def test_select_takes_exactly_one_rule() -> None:
+    grid = heads()
+    assert grid.select(top=2).sites == (mi.Site("head", 0, 0), mi.Site("head", 2, 2))
+    assert len(grid.select(above=0.5)) == sum(abs(value) > 0.5 for _, value in grid.cells())
+    assert grid.select(sites=[HEAD]).sites == (HEAD,)
+    for rules in ({}, {"top": 2, "above": 0.1}):
+        with pytest.raises(ValueError, match="exactly one"):
+            grid.select(**rules)
+    with pytest.raises(KeyError):
+        grid.select(sites=[mi.Site("head", 9, 0)])
+    with pytest.raises(ValueError, match="top"):
+        grid.select(top=-1)
+
+
+def test_a_grid_comes_back_from_its_file(tmp_path: Path) -> None:
+    ids = np.arange(LAYERS * HEADS * 2).reshape(LAYERS, HEADS, 2)
+    label = {"index": 0, "id": 0, "text": "<b>·‹E2 80›", "kind": "text", "bos": False}
+    readings = Readings(ids, ids / 100, {int(i): {**label, "id": int(i)} for i in ids.reshape(-1)})
+    axes = (axis("layer", LAYERS), Axis("position", tuple(range(HEADS)), ("<s>", "·the", "·the", "∅")))
+    grid = Grid(
+        heads().values, axes, "residual", "post", "T", "logits", "up is good", -1, {"weights": "ab", "n": 3}, readings
+    )
+    back = Grid.load(grid.save(tmp_path / "grid.safetensors"))
+    np.testing.assert_array_equal(back.values.filled(9), grid.values.filled(9))
+    for name in ("axes", "kind", "part", "title", "unit", "sign", "toward", "provenance"):
+        assert getattr(back, name) == getattr(grid, name)
+    np.testing.assert_array_equal(back.readings.ids, ids)
+    assert back.readings.vocabulary == readings.vocabulary
+
+
+def test_a_file_of_another_format_or_with_unknown_fields_is_refused(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    header = heads()._header()
+    for change, why in (({"format": "mi_widgets.grid/99"}, "format"), ({"script": "x"}, "unknown field 'script'")):
+        path = tmp_path / "grid.safetensors"
+        save_file({"values": np.zeros((3, 4), np.float32)}, path, metadata={"grid": json.dumps({**header, **change})})
+        with pytest.raises(ValueError, match=why):
+            Grid.load(path)
+    save_file({"values": np.zeros(2)}, path)
+    with pytest.raises(ValueError, match="not a grid"):
+        Grid.load(path)
+
+
+def test_the_difference_of_two_maps_is_masked_where_either_is() -> None:
+    other = heads(np.full((LAYERS, HEADS), 0.25))
+    difference = heads() - other
+    assert difference.values.mask.sum() == 2
+    assert difference.values[0, 0] == pytest.approx(-1.25)
+    for stranger in (replace(other, part="q"), replace(other, axes=(axis("layer", 3), Axis("head", (0, 1, 2, 9))))):
+        with pytest.raises(ValueError, match="different cells"):
+            heads() - stranger
+
+
+def test_a_dataframe_has_a_row_for_each_computed_cell() -> None:
+    frame = heads().to_dataframe()
+    assert list(frame.columns) == ["layer", "head", "value"] and len(frame) == LAYERS * HEADS - 2
+    labelled = Grid(np.zeros(2), (Axis("position", (0, 1), ("<s>", "a")),), "embedding").to_dataframe()
+    assert list(labelled["position_label"]) == ["<s>", "a"]
+
+
+# -- Selection --------------------------------------------------------------------------------------------------------
+
+
+def test_a_selection_is_an_ordered_set_of_sites() -> None:
+    other = mi.Site("head", 0, 0)
+    picked = mi.Selection((HEAD, other, HEAD))
+    assert list(picked) == [HEAD, other] and str(picked) == "L2H3, L0H0" and str(mi.Selection(())) == "nothing"
+    with pytest.raises(TypeError, match="holds Sites"):
+        mi.Selection(((0, 1),))  # type: ignore[arg-type]
+
+
+def test_a_selections_verbs_carry_its_provenance() -> None:
+    picked = mi.Selection((HEAD,), {"prompt": "p"})
+    assert picked.scale(2).provenance == {"prompt": "p"}
+    assert [step.op for step in (*picked.switch_off().interventions, *picked.switch_off("zero").interventions)] == [
+        "mean",
+        "zero",
+    ]
+    with pytest.raises(ValueError, match="nothing is selected"):
+        mi.Selection(()).scale(0)
+    with pytest.raises(ValueError, match="'mean' or 'zero'"):
+        picked.switch_off("median")
+
+
+# -- Intervention, Recipe, Direction ----------------------------------------------------------------------------------
+
+
+def zero(site: mi.Site = HEAD) -> Recipe:
+    return Recipe((Intervention("zero", site),))
+
+
+def direction(width: int = 20, **fields: Any) -> Direction:
+    return Direction(np.linspace(-1, 2, width), **{"layer": 1, "norm": 3.0, "natural": 0.5, **fields})
+
+
+def everything(width: int = 20) -> Recipe:
+    """One intervention of each kind."""
+    steps = (
+        Intervention("zero", HEAD),
+        Intervention("mean", mi.Site("ffn", 0, position=-1), reference=Reference(("a b", "c <b>"))),
+        Intervention("scale", mi.Site("neuron", 1, 5), amount=-2.5),
+        Intervention("replace", mi.Site("residual", 0), prompt="another 😀", strength=0.5),
+    )
+    texts = {"positive": ("up", "öp"), "negative": ("down",)}
+    return Recipe(steps, {"prompt": "p"}) + direction(width, name="d", **texts).add(0.3, [0, 2])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"op": "explode"},
+        {"op": "mean"},
+        {"op": "zero", "amount": 1.0},
+        {"op": "scale"},
+        {"op": "add", "amount": 1.0},
+        {"op": "replace"},
+        {"op": "scale", "amount": float("nan")},
+        {"op": "zero", "strength": float("inf")},
+    ],
+)
+def test_an_impossible_intervention_is_refused_when_it_is_made(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        Intervention(site=HEAD, **fields)
+
+
+@pytest.mark.parametrize("vector", [np.zeros(4), np.array([1, np.nan]), np.ones((2, 2))])
+def test_a_direction_is_one_finite_vector(vector: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="one finite vector"):
+        Direction(vector, 0, 1.0, 0.1)
+
+
+@pytest.mark.parametrize("fields", [{"norm": float("nan")}, {"norm": 0.0}, {"norm": -1.0}, {"natural": float("inf")}])
+def test_a_directions_scale_is_a_finite_number(fields: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"norm .* natural"):
+        direction(**fields)
+
+
+def test_a_direction_has_length_one() -> None:
+    assert np.linalg.norm(direction().vector) == pytest.approx(1, abs=1e-6)
+
+
+strengths = st.floats(-4, 4, allow_nan=False)
+
+
+@given(strengths, strengths)
+def test_strengths_multiply(a: float, b: float) -> None:
+    twice, once = (recipe.interventions for recipe in (everything().at(a).at(b), everything().at(a * b)))
+    assert [step.strength for step in twice] == pytest.approx([step.strength for step in once], abs=1e-12)
+    assert [step.site for step in twice] == [step.site for step in once]
+
+
+def test_strength_zero_is_the_model_itself_bit_for_bit(llama: Any) -> None:
+    recipe = zero(mi.Site("head", 0, 0)).at(0)
+    assert recipe.hooks(llama.model) == []
+    assert (mi.run(llama.model, "Mary", recipe).logits == mi.run(llama.model, "Mary").logits).all()
+
+
+def test_plus_keeps_the_order_and_says_what_is_edited_twice() -> None:
+    first, second = zero(), mi.Selection((HEAD,)).scale(2)
+    assert [step.op for step in (first + second).interventions] == ["zero", "scale"]
+    assert (first + second).conflicts == (HEAD,) and first.conflicts == ()
+    assert (first + second).hash != (second + first).hash
+    with pytest.raises(TypeError):
+        first + "x"  # type: ignore[operator]
+
+
+def test_a_hash_is_that_of_what_is_done() -> None:
+    recipe = everything()
+    assert recipe.hash == everything().hash == replace(recipe, provenance={}).hash
+    assert len(recipe.hash) == 16 and int(recipe.hash, 16)
+    steps = recipe.interventions
+    others = [
+        recipe.at(0.5),
+        Recipe(steps[:-1]),
+        Recipe(steps[::-1]),
+        Recipe((replace(steps[0], site=mi.Site("head", 2, 0)), *steps[1:])),
+        Recipe((steps[0], replace(steps[1], reference=Reference(("a b",))), *steps[2:])),
+        Recipe((*steps[:3], replace(steps[3], prompt="another"), *steps[4:])),
+        Recipe((*steps[:4], replace(steps[4], direction=direction(21)), *steps[5:])),
+        Recipe((*steps[:4], replace(steps[4], direction=direction(norm=4.0)), *steps[5:])),
+    ]
+    assert len({recipe.hash, *(other.hash for other in others)}) == len(others) + 1
+
+
+@pytest.mark.parametrize("width", [20, 3000], ids=["vector inside", "vector beside"])
+def test_a_recipe_comes_back_from_its_file(tmp_path: Path, width: int) -> None:
+    recipe = everything(width)
+    path = recipe.save(tmp_path / "recipe.json")
+    assert path.with_suffix(".safetensors").exists() == (width == 3000)
+    back = Recipe.load(path)
+    assert back.hash == recipe.hash and back.provenance == recipe.provenance and str(back) == str(recipe)
+    found, made = back.interventions[-1].direction, recipe.interventions[-1].direction
+    assert found.vector.tobytes() == made.vector.tobytes()
+    for name in ("layer", "norm", "natural", "name", "positive", "negative"):
+        assert getattr(found, name) == getattr(made, name)
+
+
+def test_a_tampered_vector_is_refused(tmp_path: Path) -> None:
+    path = everything().save(tmp_path / "recipe.json")
+    data = json.loads(path.read_text("utf-8"))
+    (entry,) = data["directions"].values()
+    entry["vector"] = base64.b64encode(np.ones(20, np.float32).tobytes()).decode()
+    path.write_text(json.dumps(data))
+    with pytest.raises(ValueError, match="does not have the hash"):
+        Recipe.load(path)
+
+
+def test_a_vector_file_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    path = everything(3000).save(tmp_path / "recipe.json")
+    beside = path.with_suffix(".safetensors")
+    save_file({name: vector + 1 for name, vector in load_file(beside).items()}, beside)
+    with pytest.raises(ValueError, match="does not have the hash"):
+        Recipe.load(path)
+    beside.unlink()
+    with pytest.raises((ValueError, OSError)):
+        Recipe.load(path)
+
+
+def spoiled(data: dict[str, Any]) -> list[Any]:
+    """A recipe's JSON with one thing wrong, in every way that comes to mind."""
+    step, (key, entry) = data["interventions"][1], next(iter(data["directions"].items()))
+    return [
+        [],
+        "text",
+        {**data, "format": "mi_widgets.recipe/2"},
+        {**data, "script": "import os"},
+        *({name: value for name, value in data.items() if name != left_out} for left_out in data),
+        *({**data, "interventions": [{**step, **change}]} for change in (
+            {"code": "x"}, {"op": "exec"}, {"op": []}, {"strength": "1"}, {"strength": None}, {"reference": "nothing"},
+            {"site": {"kind": "head"}}, {"site": []}, {"site": {**step["site"], "file": "/etc/passwd"}},
+        )),
+        *({**data, "interventions": [{k: v for k, v in step.items() if k != left_out}]} for left_out in ("op", "site")),
+        {**data, "interventions": "zero"},
+        {**data, "references": [1]},
+        {**data, "directions": {key: {**entry, "path": "/etc/passwd"}}},
+        {**data, "directions": {key: {**entry, "vector": "no base64!"}}},
+        {**data, "directions": {key: {**entry, "norm": "3"}}},
+        *({**data, "directions": {key: {k: v for k, v in entry.items() if k != gone}}} for gone in entry),
+    ]  # fmt: skip
+
+
+def test_every_spoiled_recipe_is_refused_as_a_value_error_that_names_the_file(tmp_path: Path) -> None:
+    path = everything().save(tmp_path / "recipe.json")
+    for data in spoiled(json.loads(path.read_text("utf-8"))):
+        path.write_text(json.dumps(data), "utf-8")
+        with pytest.raises(ValueError, match=r"recipe\.json"):
+            Recipe.load(path)
+            pytest.fail(f"accepted: {json.dumps(data)[:300]}")
+    path.write_text("{", "utf-8")
+    with pytest.raises(ValueError):
+        Recipe.load(path)
+
+
+# -- Card -------------------------------------------------------------------------------------------------------------
+
+
+def card(effect: float, controls: tuple[float, ...], interval: tuple[float, float]) -> mi.Card:
+    advantage = effect - sum(controls) / len(controls)
+    spread = (effect - 0.1, effect + 0.1)
+    return mi.Card("T", "logit_diff", 9, 3, effect, spread, 2.0, "random heads", controls, advantage, interval)
+
+
+@pytest.mark.parametrize(
+    ("effect", "controls", "interval", "says"),
+    [
+        (-2.0, (-0.1, 0.1), (-2.2, -1.8), "lowers logit_diff by -2.00"),
+        (2.0, (-0.1, 0.1), (1.8, 2.2), "raises logit_diff by +2.00"),
+        (-2.0, (-1.9, -2.1), (-0.1, 0.1), "No effect shown beyond the controls"),
+        (-0.5, (-2.0, -2.2), (1.2, 2.0), "less than"),
+        (0.5, (2.0, 2.2), (-2.0, -1.2), "less than"),
+    ],
+)
+def test_the_verdict_follows_from_the_interval(
+    effect: float, controls: tuple[float, ...], interval: tuple[float, float], says: str
+) -> None:
+    told = card(effect, controls, interval)
+    assert says in told.verdict
+    assert f"{effect:+.2f}" in told.verdict
+
+
+def test_a_card_beats_only_controls_that_move_less_in_its_own_direction() -> None:
+    assert card(-2.0, (-3.0, -1.0, 1.0, 5.0), (-3, -1)).beats == 3
+    assert card(2.0, (3.0, 1.0, -1.0), (0.5, 2)).beats == 2
+
+
+def test_a_card_is_json_and_a_figure() -> None:
+    told = card(-2.0, (-0.1, 0.1), (-2.2, -1.8))
+    data = json.loads(json.dumps(told.to_dict()))
+    assert data["verdict"] == told.verdict and data["effect"] == -2.0
+    assert told.verdict in str(told)
+    assert len(told.figure().data) == 2
