@@ -36,9 +36,8 @@ class Card:
 
     @property
     def beats(self) -> int:
-        """How many controls the effect exceeds, in its own direction."""
-        sign = 1 if self.effect >= 0 else -1
-        return sum(sign * self.effect > sign * value for value in self.controls)
+        """How many controls move the metric less than the effect does, whichever way."""
+        return sum(abs(self.effect) > abs(value) for value in self.controls)
 
     @property
     def verdict(self) -> str:

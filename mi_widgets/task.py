@@ -20,6 +20,7 @@ from typing import Any
 METRICS = ("logit_diff", "logprob", "accuracy")
 _SPLITS = {"fit": 0.4, "select": 0.2, "report": 0.4}
 _FEWEST_GROUPS = 6
+_REQUIRED = {"clean", "corrupt", "answer", "foil"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Pair:
     def __post_init__(self) -> None:
         for name in ("answer", "foil"):
             value = getattr(self, name)
-            texts = (value,) if isinstance(value, str) else tuple(value)
+            texts = tuple(value) if isinstance(value, (list, tuple)) else (value,)
             if not texts or not all(isinstance(text, str) and text for text in texts):
                 raise ValueError(f"{name} must be a text or a list of texts, not {value!r}")
             object.__setattr__(self, name, value if isinstance(value, str) else texts)
@@ -163,24 +164,28 @@ class Task:
     @classmethod
     def from_jsonl(cls, path: str | Path, **kwargs: Any) -> Task:
         """The Task in a file of one JSON object a line: clean, corrupt, answer, foil and, if you like, group."""
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")  # a text may hold what else ends a line
         rows = ((n, line) for n, line in enumerate(lines, start=1) if line.strip())
-        return cls(tuple(_pair(json.loads(line), f"{path}:{n}") for n, line in rows), **kwargs)
+        return cls(tuple(_pair(line, f"{path}:{n}") for n, line in rows), **kwargs)
 
     @classmethod
     def from_csv(cls, path: str | Path, **kwargs: Any) -> Task:
         """The Task in a CSV file with the columns clean, corrupt, answer, foil and, if you like, group."""
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return cls(tuple(_pair(row, f"{path}:{n}") for n, row in enumerate(rows, start=2)), **kwargs)
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            return cls(tuple(_pair(row, f"{path}:{rows.line_num}") for row in rows), **kwargs)
 
 
-def _pair(row: dict[str, Any], where: str) -> Pair:
-    unknown = set(row) - set(Pair.__dataclass_fields__)
-    missing = {"clean", "corrupt", "answer", "foil"} - set(row)
-    if unknown or missing:
-        raise ValueError(f"{where}: a pair has clean, corrupt, answer, foil and group; got {sorted(map(str, row))}")
-    return Pair(**{name: value for name, value in row.items() if not (name == "group" and not value)})
+def _pair(row: str | dict[str, Any], where: str) -> Pair:
+    """The Pair in a row of a file, or in a line of JSON; whatever is wrong is said with its place."""
+    try:
+        fields = json.loads(row) if isinstance(row, str) else row
+        if not isinstance(fields, dict) or not _REQUIRED <= set(fields) <= set(Pair.__dataclass_fields__):
+            got = sorted(map(str, fields)) if isinstance(fields, dict) else fields
+            raise ValueError(f"a pair has clean, corrupt, answer, foil and group; got {got!r}")
+        return Pair(**{name: value for name, value in fields.items() if not (name == "group" and not value)})
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
 
 
 def _difference(clean: str, corrupt: str) -> str:

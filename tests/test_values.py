@@ -443,8 +443,8 @@ def test_the_verdict_follows_from_the_interval(
     assert f"{effect:+.2f}" in told.verdict
 
 
-def test_a_card_beats_only_controls_that_move_less_in_its_own_direction() -> None:
-    assert card(-2.0, (-3.0, -1.0, 1.0, 5.0), (-3, -1)).beats == 3
+def test_a_card_beats_only_controls_that_move_less_whichever_way() -> None:
+    assert card(-2.0, (-3.0, -1.0, 1.0, 5.0), (-3, -1)).beats == 2
     assert card(2.0, (3.0, 1.0, -1.0), (0.5, 2)).beats == 2
 
 

@@ -188,8 +188,7 @@ def test_the_control_band_is_that_of_the_same_edit_elsewhere(llama: Tiny) -> Non
     rivals = controls(llama.model, shown.recipe, 20, length=llama.ids().shape[1])
     expected = [by_hand(llama, rival) for rival in rivals]
     assert result["control"]["values"] == pytest.approx(expected, abs=1e-4)
-    side = 1 if result["difference"] >= 0 else -1
-    assert result["control"]["beats"] == sum(side * result["difference"] > side * value for value in expected)
+    assert result["control"]["beats"] == sum(abs(result["difference"]) > abs(value) for value in expected)
 
 
 def test_adding_a_direction_needs_no_cell_and_adds_everywhere(llama: Tiny) -> None:

@@ -216,8 +216,7 @@ class Live(Loop):
             rows = [{"label": label, "difference": value} for label, value in zip(labels, alone, strict=True)]
             self._publish(singles=rows, sum_of_singles=sum(alone))
         if rivals:
-            side = 1 if joint >= 0 else -1
-            beats = sum(side * joint > side * value for value in others)
+            beats = sum(abs(joint) > abs(value) for value in others)
             self._publish(control={"label": describe(recipe, rivals), "values": others, "beats": beats})
         else:
             note = "No control: these layers hold no other places of this kind to draw from."
