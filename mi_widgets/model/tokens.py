@@ -15,6 +15,9 @@ import torch
 
 Prompt = str | Sequence[int] | Sequence[dict[str, str]] | torch.Tensor
 _GLYPHS = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"}
+_UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
+#: Letters, marks and a symbol that draw nothing: fillers, joiners, variation selectors, the empty braille cell.
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {chr(c) for c in range(0xFE00, 0xFE10)}
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
@@ -22,24 +25,40 @@ def encode(bridge: Any, prompt: Prompt, prepend_bos: bool | None = None) -> torc
     """The ids [1, pos] of a text, of chat messages, or of ids; ValueError when there are none or too many."""
     if isinstance(prompt, str):
         ids = _encode_text(bridge, prompt, prepend_bos)
-    elif isinstance(prompt, torch.Tensor):
-        ids = prompt.reshape(1, -1)
-    elif len(prompt) and isinstance(prompt[0], dict):
+    elif _is_chat(prompt):
         chat = bridge.tokenizer.apply_chat_template(
             list(prompt), add_generation_prompt=True, return_tensors="pt", return_dict=True
         )
         ids = chat["input_ids"]
     else:
-        ids = torch.tensor([list(prompt)], dtype=torch.long)
+        ids = _as_ids(prompt)
     return _checked(bridge, ids)
 
 
 def _encode_text(bridge: Any, text: str, prepend_bos: bool | None) -> torch.Tensor:
     try:
-        return bridge.to_tokens(text, prepend_bos=prepend_bos, truncate=False)
+        text.encode("utf-8")
     except UnicodeEncodeError as error:
-        lone = text[error.start]
-        raise ValueError(f"the prompt holds a lone surrogate at character {error.start}: {lone!r}") from None
+        where = f"at character {error.start}: {text[error.start]!r}"
+        raise ValueError(f"the prompt holds a lone surrogate {where}") from None
+    return bridge.to_tokens(text, prepend_bos=prepend_bos, truncate=False)
+
+
+def _is_chat(prompt: Any) -> bool:
+    return isinstance(prompt, (list, tuple)) and len(prompt) > 0 and isinstance(prompt[0], dict)
+
+
+def _as_ids(prompt: Any) -> torch.Tensor:
+    """Token ids as they are; anything that is not one row of whole numbers is refused."""
+    try:
+        ids = torch.as_tensor(prompt if isinstance(prompt, torch.Tensor) else list(prompt))
+    except (TypeError, ValueError):
+        raise ValueError("give one prompt: a text, chat messages, or a row of token ids") from None
+    if ids.numel() and (ids.is_floating_point() or ids.dtype == torch.bool):
+        raise ValueError(f"token ids are whole numbers, not {ids.dtype}")
+    if ids.ndim > 2 or (ids.ndim == 2 and len(ids) != 1):
+        raise ValueError(f"give one prompt at a time, not {tuple(ids.shape)}")
+    return ids.reshape(1, -1).long()
 
 
 def _checked(bridge: Any, ids: torch.Tensor) -> torch.Tensor:
@@ -82,7 +101,8 @@ def label(tokenizer: Any, id_: int, index: int = 0) -> dict[str, Any]:
     elif special:
         text, kind = raw, "special"
     else:
-        text, kind = _visible(_bytes(tokenizer, raw))
+        added = id_ in tokenizer.added_tokens_decoder
+        text, kind = _visible(raw.encode() if added else _bytes(tokenizer, raw))
     bos = index == 0 and special and id_ == tokenizer.bos_token_id
     return {"index": index, "id": id_, "text": text, "kind": kind, "bos": bos}
 
@@ -128,5 +148,7 @@ def _visible(raw: bytes) -> tuple[str, str]:
 def _glyph(character: str) -> str:
     if character in _GLYPHS:
         return _GLYPHS[character]
-    invisible = unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
+    invisible = (
+        unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"} or character in _BLANK
+    )
     return f"‹U+{ord(character):04X}›" if invisible else character
