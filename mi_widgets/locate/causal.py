@@ -72,10 +72,8 @@ def causal(
     for `logit_diff`. Exact within 1e-4 of plain hooked runs in float32.
     """
     model, task = Model.of(model), Task.of(task)
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
-    if not isinstance(task.metric, str):
-        raise ValueError("causal maps read the last position: the metric must be logit_diff, logprob or accuracy")
+    if sites is not None and not sites:
+        raise ValueError("sites is empty: name at least one cell, or leave it out for all")
     under_way = model.do(lambda: _Map(model, task, _items(task, split), objects, method, part, reference))
     return deque(_steps(model, under_way, sites, _ticker(progress)), maxlen=1).pop()
 
@@ -122,6 +120,10 @@ class _Map:
         part: str | None,
         reference: Sequence[str] | None,
     ) -> None:
+        if method not in METHODS:
+            raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+        if not isinstance(task.metric, str):
+            raise ValueError("causal maps read the last position: the metric must be logit_diff, logprob or accuracy")
         if objects not in OBJECTS:
             raise ValueError(f"objects must be one of {', '.join(OBJECTS)}, not {objects!r}")
         self.kind, default, self.axis_names = OBJECTS[objects]
