@@ -41,7 +41,9 @@ def contrast(positive, negative, name):
 '''
 
 
-def transformer_lens(recipe: Recipe, prompt: str | Sequence[int] | None = None, read: tuple[Any, Any] | None = None) -> str:
+def transformer_lens(
+    recipe: Recipe, prompt: str | Sequence[int] | None = None, read: tuple[Any, Any] | None = None
+) -> str:
     """The program: load the bridge, build the hooks, run before and after, print what changed.
 
     prompt: the text, or the token ids, to run; by default those in the recipe's provenance.
