@@ -61,7 +61,7 @@ def _draw(model: Model, recipe: Recipe, rng: random.Random, length: int | None, 
     """One control: the same steps at random other places, or along random directions; empty when places run out."""
     moved: dict[Site, Site] = {}
     for site in dict.fromkeys(i.site for i in recipe.interventions if i.op != "add"):
-        taken = {*recipe.sites, *moved.values()}
+        taken = {_absolute(place, length) for place in (*recipe.sites, *moved.values())}
         others = [place for place in _others(model, site, length, reach) if place not in taken]
         if not others:
             return Recipe()
@@ -72,6 +72,11 @@ def _draw(model: Model, recipe: Recipe, rng: random.Random, length: int | None, 
         for i in recipe.interventions
     )
     return Recipe(tuple(steps))
+
+
+def _absolute(site: Site, length: int | None) -> Site:
+    """The site with its position counted from the start."""
+    return site if site.position is None or length is None else replace(site, position=site.position % length)
 
 
 def _others(model: Model, site: Site, length: int | None, reach: int) -> list[Site]:

@@ -1,0 +1,213 @@
+"""Evidence: controls that are fair, intervals that are known, cards that add up."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import mi_widgets as mi
+from mi_widgets.improve.controls import controls, describe
+from mi_widgets.improve.evaluate import bootstrap
+from mi_widgets.intervention import Intervention, Recipe
+from mi_widgets.steer import neutral
+
+from . import tiny
+from .conftest import Tiny
+from .test_oracle import direction
+from .tiny import CLEAN
+
+LENGTH = 15
+
+
+def off(*sites: mi.Site) -> Recipe:
+    return Recipe(tuple(Intervention("zero", site) for site in sites))
+
+
+def head(layer: int, index: int, position: int | None = None) -> mi.Site:
+    return mi.Site("head", layer, index, position=position)
+
+
+# -- controls ---------------------------------------------------------------------------------------------------------
+
+PICKED = {
+    "a head": off(head(1, 2)),
+    "two heads of a layer": off(head(0, 0), head(0, 3)),
+    "heads of two layers": off(head(0, 0), head(2, 3)),
+    "a head at a position": off(head(1, 2, 4)),
+    "a place in the residual": off(mi.Site("residual", 1, position=5)),
+    "places from the end": off(mi.Site("residual", 1, position=-1), mi.Site("residual", 1, position=-2)),
+    "the same place twice": off(head(1, 2)) + off(head(1, 2)).at(0.5),
+    "a head everywhere and at a position": off(head(1, 2), head(1, 2, 4)),
+    "an ffn output": off(mi.Site("ffn", 0)),
+}
+
+
+def absolute(site: mi.Site) -> tuple[Any, ...]:
+    position = None if site.position is None else site.position % LENGTH
+    return site.kind, site.layer, site.index, site.part, position
+
+
+@pytest.mark.parametrize("picked", PICKED)
+def test_controls_are_distinct_and_never_what_was_picked(llama: Tiny, picked: str) -> None:
+    recipe = PICKED[picked]
+    drawn = controls(llama.model, recipe, 20, seed=3, length=LENGTH)
+    chosen = {absolute(site) for site in recipe.sites}
+    places = [frozenset(absolute(site) for site in rival.sites) for rival in drawn]
+    assert drawn and len(set(places)) == len(places)
+    assert all(not place & chosen for place in places)
+    for rival in drawn:
+        assert [step.op for step in rival.interventions] == [step.op for step in recipe.interventions]
+        assert [step.strength for step in rival.interventions] == [step.strength for step in recipe.interventions]
+        assert len(rival.sites) == len(recipe.sites)
+
+
+def test_controls_come_from_the_same_layers_first(llama: Tiny) -> None:
+    recipe = PICKED["heads of two layers"]
+    drawn = controls(llama.model, recipe, 20, length=LENGTH)
+    same = [rival for rival in drawn if [site.layer for site in rival.sites] == [0, 2]]
+    assert same == drawn[: len(same)] and 5 <= len(same) <= (tiny.HEADS - 1) ** 2 < len(drawn) == 20
+
+
+def test_where_few_controls_exist_there_are_few(llama: Tiny) -> None:
+    assert len(controls(llama.model, PICKED["an ffn output"], 20)) == tiny.LAYERS - 1
+    assert controls(llama.model, off(*(mi.Site("ffn", layer) for layer in range(tiny.LAYERS))), 20) == []
+
+
+def test_controls_of_places_are_other_places_but_never_the_first(llama: Tiny) -> None:
+    drawn = controls(llama.model, PICKED["a place in the residual"], 40, length=LENGTH)
+    assert {rival.sites[0].position for rival in drawn} == set(range(1, LENGTH)) - {5}
+
+
+def test_equal_seeds_draw_equal_controls(llama: Tiny) -> None:
+    draws = [controls(llama.model, PICKED["heads of two layers"], 6, seed) for seed in (1, 1, 2)]
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_controls_of_a_direction_are_random_ones_of_its_length(llama: Tiny) -> None:
+    d = direction(llama.model.d_model)
+    drawn = controls(llama.model, d.add(0.3, [2]) + d.add(0.1), 20)
+    assert len(drawn) == 20
+    for rival in drawn:
+        first, second = rival.interventions
+        assert first.direction is second.direction and abs(float(first.direction.vector @ d.vector)) < 0.95
+        assert (first.amount, first.site) == (0.3, mi.Site("residual", 1, part="post", position=2))
+        assert first.direction.norm == d.norm and np.linalg.norm(first.direction.vector) == pytest.approx(1)
+    assert len({rival.interventions[0].direction.hash for rival in drawn}) == 20
+
+
+def test_controls_say_what_they_are(llama: Tiny) -> None:
+    d, pair = direction(20).add(0.1), PICKED["heads of two layers"]
+    assert describe(d, controls(llama.model, d)) == "random directions of the same length"
+    assert describe(pair, controls(llama.model, pair, 4)) == "random sets of 2 other heads of the same layers"
+    assert "reaching into neighbouring" in describe(pair, controls(llama.model, pair, 20))
+
+
+# -- intervals --------------------------------------------------------------------------------------------------------
+
+
+def test_the_interval_of_equal_values_is_that_value() -> None:
+    assert bootstrap(np.full(12, 0.7), [str(n % 4) for n in range(12)]) == pytest.approx((0.7, 0.7))
+
+
+def test_the_interval_of_two_groups_is_known() -> None:
+    """Two groups of equal size at 0 and 1: a mean of 0, ½ or 1 with chances ¼, ½, ¼."""
+    assert bootstrap(np.array([0.0, 0, 1, 1]), list("aabb")) == (0.0, 1.0)
+
+
+def test_the_interval_of_many_groups_is_the_normal_one() -> None:
+    values = np.random.default_rng(0).standard_normal(400)
+    low, high = bootstrap(values, [str(n) for n in range(400)])
+    half = 1.96 * values.std() / math.sqrt(400)
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.02)
+
+
+def test_groups_are_resampled_whole() -> None:
+    values, groups = np.repeat([0.0, 1.0, 0.0, 1.0], 50), np.repeat(list("abcd"), 50).tolist()
+    alone = bootstrap(values, [str(n) for n in range(200)])
+    together = bootstrap(values, groups)
+    assert together[1] - together[0] > 3 * (alone[1] - alone[0])
+
+
+def test_an_interval_depends_on_its_seed_alone() -> None:
+    values, groups = np.arange(30.0), [str(n // 3) for n in range(30)]
+    assert bootstrap(values, groups, 1) == bootstrap(values, groups, 1) != bootstrap(values, groups, 2)
+
+
+# -- evaluate ---------------------------------------------------------------------------------------------------------
+
+
+def task(small: Tiny, metric: Any = "logit_diff") -> mi.Task:
+    """Ten sentences of ten groups."""
+    words = ("store", "garden", "capital", "city", "pot", "lid", "dog", "dog and the store", "day", "old garden")
+    pair = small.pair
+    items = [mi.Pair(CLEAN.replace("store", w), w, pair.answer, pair.foil, group=w) for w in words]
+    return mi.Task(tuple(items), metric=metric, name="ten")
+
+
+def test_a_card_is_the_mean_of_plain_runs(llama: Tiny) -> None:
+    recipe, data = off(head(0, 0)), task(llama)
+    card = mi.evaluate(llama.model, data, recipe, progress=False)
+
+    def metric(pair: mi.Pair, edit: Recipe | None = None) -> float:
+        return mi.run(llama.model, pair.clean, edit).metric(pair.answer, pair.foil)
+
+    effects = [metric(pair, recipe) - metric(pair) for pair in data.report]
+    rivals = controls(llama.model, recipe, 20, 0, min(llama.ids(pair.clean).shape[1] for pair in data.report))
+    others = [np.mean([metric(pair, rival) - metric(pair) for pair in data.report]) for rival in rivals]
+    assert card.effect == pytest.approx(np.mean(effects), abs=1e-4)
+    assert card.base == pytest.approx(np.mean([metric(pair) for pair in data.report]), abs=1e-4)
+    assert card.controls == pytest.approx(others, abs=1e-4)
+    assert card.advantage == pytest.approx(card.effect - card.mean_control, abs=1e-5)
+    assert card.ci[0] <= card.effect <= card.ci[1]
+    assert card.advantage_ci[0] <= card.advantage <= card.advantage_ci[1]
+    assert (card.n, card.groups) == (len(data.report), len(data.report))
+    assert card.provenance["weights"] == llama.model.weights and card.provenance["recipe"] == recipe.hash
+    assert json.loads(json.dumps(card.to_dict()))["n"] == card.n
+
+
+def test_side_effects_are_those_of_the_neutral_texts(llama: Tiny) -> None:
+    recipe = off(head(0, 0))
+    divergences, losses = [], []
+    for text in neutral():
+        ids = llama.ids(text)
+        before, after = (mi.run(llama.model, ids, edit).logits.log_softmax(-1) for edit in (None, recipe))
+        divergences.append((before.exp() * (before - after)).sum(-1)[1:-1])
+        losses.append(-before[1:-1].gather(-1, ids[0, 2:, None])[:, 0])
+    found = mi.evaluate(llama.model, task(llama), recipe, progress=False, controls=2).side_effects
+    assert found["neutral text: KL a token"] == pytest.approx(float(torch.cat(divergences).mean()), rel=1e-3)
+    assert found["neutral text: perplexity before"] == pytest.approx(float(torch.cat(losses).mean().exp()), rel=1e-3)
+
+
+def test_a_metric_of_ones_own_gives_the_same_card(llama: Tiny) -> None:
+    pair = llama.pair
+
+    def mine(result: mi.Run) -> float:
+        return result.metric(pair.answer, pair.foil)
+
+    recipe = off(head(0, 0))
+    ours = mi.evaluate(llama.model, task(llama), recipe, progress=False, controls=3)
+    own = mi.evaluate(llama.model, task(llama, mine), recipe, progress=False, controls=3)
+    assert own.effect == pytest.approx(ours.effect, abs=1e-4) and own.metric == "mine"
+    assert own.controls == pytest.approx(ours.controls, abs=1e-4)
+
+
+def test_what_cannot_be_judged_is_refused_in_words(llama: Tiny) -> None:
+    with pytest.raises(ValueError, match="changes nothing"):
+        mi.evaluate(llama.model, task(llama), off(head(0, 0)).at(0))
+    with pytest.raises(ValueError, match="needs 6"):
+        mi.evaluate(llama.model, mi.Task((llama.pair,)), off(head(0, 0)))
+    everything = off(*(head(layer, index) for layer in range(tiny.LAYERS) for index in range(tiny.HEADS)))
+    with pytest.raises(ValueError, match="no other places"):
+        mi.evaluate(llama.model, task(llama), everything)
+
+
+def test_progress_counts_the_items(llama: Tiny) -> None:
+    heard: list[tuple[int, int]] = []
+    data = task(llama)
+    mi.evaluate(llama.model, data, off(head(0, 0)), controls=2, progress=lambda done, of: heard.append((done, of)))
+    assert heard == [(n + 1, len(data.report)) for n in range(len(data.report))]
