@@ -31,6 +31,10 @@ _SETTINGS = {
         "doNotDisturbMode": True,
     },
 }
+_SCROLL = """(grid, [down, across]) => {
+    grid.scrollTop = down * grid.scrollHeight - grid.clientHeight / 2;
+    grid.scrollLeft = across * grid.scrollWidth - grid.clientWidth / 2;
+}"""
 _QUIET = (
     "--no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --disable-quic"
@@ -143,12 +147,15 @@ class View:
         """The keyboard-focusable grid of a panel."""
         return self.root.get_by_test_id(f"grid-{panel}")
 
-    def show(self, panel: str, row: int) -> None:
-        """Scroll a row to the middle of its panel, and the panel into sight."""
+    def show(self, panel: str, row: int, col: int) -> None:
+        """Scroll a cell to the middle of its panel, and the panel into sight."""
         grid = self.grid(panel)
-        share = row / int(grid.get_attribute("aria-rowcount") or 1)
+        down, across = (
+            place / int(grid.get_attribute(count) or 1)
+            for place, count in ((row, "aria-rowcount"), (col, "aria-colcount"))
+        )
         grid.scroll_into_view_if_needed()
-        grid.evaluate("(grid, share) => { grid.scrollTop = share * grid.scrollHeight - grid.clientHeight / 2 }", share)
+        grid.evaluate(_SCROLL, [down, across])
 
     def middle(self, panel: str, row: int, col: int) -> tuple[float, float]:
         """Where on the page the middle of a cell is, as the panel is scrolled now."""
@@ -161,7 +168,7 @@ class View:
 
     def click(self, panel: str, row: int, col: int, *keys: str) -> None:
         """Click a cell with the mouse, with keys such as Shift held down."""
-        self.show(panel, row)
+        self.show(panel, row, col)
         x, y = self.middle(panel, row, col)
         for key in keys:
             self.page.keyboard.down(key)
@@ -171,7 +178,7 @@ class View:
 
     def drag(self, panel: str, start: tuple[int, int], end: tuple[int, int]) -> None:
         """Drag a rectangle from one cell to another."""
-        self.show(panel, start[0])
+        self.show(panel, *start)
         self.page.mouse.move(*self.middle(panel, *start))
         self.page.mouse.down()
         self.page.mouse.move(*self.middle(panel, *end), steps=4)
