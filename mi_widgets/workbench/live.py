@@ -131,7 +131,7 @@ class Live(Loop):
     def run(self) -> dict[str, Any]:
         """Run the draft and wait: the result that the view shows. Raises what a click would show as a card."""
         self._start()
-        self.wait()
+        self._finish()
         return self.result
 
     def stop(self) -> None:
@@ -143,6 +143,10 @@ class Live(Loop):
         """Wait until nothing runs for this view, and all that it offers is there; raises a failed job's error."""
         if self._offering is not None:
             self._offering.join()
+        self._finish()
+
+    def _finish(self) -> None:
+        """Wait for the run; a stopped one has finished."""
         with contextlib.suppress(Stopped, CancelledError):
             if self._job is not None:
                 self._job.future.result()
