@@ -26,7 +26,7 @@ export function resultArea(loop: Loop, name: (pick: Pick) => string): HTMLElemen
 /** The result in one sentence, for the live region. */
 export function resultWords({ metric, before, after, difference, control }: Result): string {
   const change = `${metric}: ${plain(before.metric)} before, ${plain(after.metric)} after, difference ${signed(difference)}.`;
-  return control ? `${change} ${bandWords(difference, control)}` : change;
+  return control?.values.length ? `${change} ${bandWords(difference, control)}` : change;
 }
 
 function draw(area: HTMLElement, result: Result | null, name: (pick: Pick) => string): void {
@@ -68,6 +68,7 @@ function effect({ metric, before, after, difference }: Result): HTMLElement {
 
 function evidence({ difference, control }: Result): HTMLElement {
   if (!control) return h("p", { class: "mi-evidence mi-fine mi-pending" }, "comparing with random controls …");
+  if (!control.values.length) return h("p", { class: "mi-evidence mi-fine" }, control.label);
   const verdict = h("p", { class: "mi-verdict" }, "Stronger than ", h("b", {}, `${control.beats} of ${control.values.length}`), ` random controls`);
   return h("div", { class: "mi-evidence" }, verdict, controlBand(difference, control), h("p", { class: "mi-fine" }, control.label));
 }

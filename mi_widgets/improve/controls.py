@@ -47,10 +47,11 @@ def describe(recipe: Recipe, found: Sequence[Recipe]) -> str:
     n, kind = len(recipe.sites), recipe.sites[0].kind
     noun = {"head": "head", "residual": "residual cell", "ffn": "FFN output"}.get(kind, kind)
     what = f"random sets of {n} other {noun}s" if n > 1 else f"random other {noun}s"
+    same = "the same layer" if len(_layers(recipe)) == 1 else "the same layers"
     far = sum(not _layers(control) <= _layers(recipe) for control in found)
     if not far:
-        return f"{what} of the same layers" if n > 1 else f"{what} of the same layer"
-    return f"{what} ({len(found) - far} of the same layers, {far} reaching into neighbouring ones)"
+        return f"{what} of {same}"
+    return f"{what} ({len(found) - far} of {same}, {far} reaching into neighbouring ones)"
 
 
 def _layers(recipe: Recipe) -> set[int | None]:

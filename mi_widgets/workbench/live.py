@@ -223,8 +223,8 @@ class Live(Loop):
             beats = sum(abs(joint) > abs(value) for value in others)
             self._publish(control={"label": describe(recipe, rivals), "values": others, "beats": beats})
         else:
-            note = "No control: these layers hold no other places of this kind to draw from."
-            self._publish(notes=[*self.result["notes"], note])
+            none = "No control: there are no other places of this kind to draw from."
+            self._publish(control={"label": none, "values": [], "beats": 0})
 
     def _changes(self, recipes: Sequence[Recipe]) -> list[float]:
         """The metric's change under each recipe, batched."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -25,7 +25,14 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(browser: Browser) -> Iterator[Page]:
+    """A page for one test; see `watched`."""
+    with watched(browser) as page:
+        yield page
+
+
+@contextmanager
+def watched(browser: Browser) -> Iterator[Page]:
     """A page in which every request beyond this machine, and every error in the console, fails the test."""
     page = browser.new_page(viewport={"width": 1440, "height": 1100})
     strangers: list[str] = []
@@ -33,7 +40,6 @@ def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     page.on("request", lambda r: strangers.append(r.url) if not _is_here(r.url) else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
-    page.screenshot(path=_folder(request) / f"{request.node.name}.png")
     page.close()
     assert strangers == []
     assert errors == []
@@ -43,7 +49,8 @@ def _is_here(url: str) -> bool:
     return url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:"))
 
 
-def _folder(request: pytest.FixtureRequest) -> Path:
+def shoot(page: Page, request: pytest.FixtureRequest) -> None:
+    """What the page shows at the end of a test, in test-results/."""
     folder = request.config.rootpath / "test-results"
     folder.mkdir(exist_ok=True)
-    return folder
+    page.screenshot(path=folder / f"{request.node.name}.png")

@@ -25,6 +25,7 @@ _NUMBERED = re.compile(r"\[\d+\]:")
 _RIM = 3  # the room a map leaves around its cells, in CSS pixels
 _THEMES = "@jupyterlab/apputils-extension/themes.jupyterlab-settings"
 _SETTINGS = {
+    "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},  # no cell leaves the page
     "@jupyterlab/apputils-extension/notification.jupyterlab-settings": {
         "fetchNews": "false",
         "checkForUpdates": False,
@@ -122,7 +123,7 @@ class Notebook:
 
     def cell(self, number: int) -> Locator:
         """The cell of that number, from 0."""
-        return self.page.locator(f".jp-Notebook .jp-Cell[data-windowed-list-index='{number}']").first
+        return self.page.locator(".jp-Notebook .jp-Cell").nth(number)
 
     def run(self, number: int) -> Locator:
         """Run a cell and wait until the kernel is done with it; returns its output area."""

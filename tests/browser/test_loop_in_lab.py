@@ -4,21 +4,35 @@ TransformerLens."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 import torch
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Locator, expect
 
 import mi_widgets as mi
 
-from .lab import Lab, Notebook
+from .conftest import shoot, watched
+from .lab import Lab, Notebook, View
 
 pytestmark = [pytest.mark.browser, pytest.mark.model, pytest.mark.timeout(900)]
 
 PROMPT = "When Mary and John went to the store, John gave a drink to"
 ANSWER, FOIL = " Mary", " John"
-LOAD = "import mi_widgets as mi\nmodel = mi.load()"
-ATTENTION = f"view = mi.AttentionView(model, {PROMPT!r}, answer={ANSWER!r}, foil={FOIL!r})\nview"
+NASTY = "<img src=x onerror='window.__pwn=1'><b>bold</b> 👩‍👩‍👧 שלום"
+PAIR = f"mi.Pair({PROMPT!r}, {PROMPT.replace(', John', ', Mary')!r}, {ANSWER!r}, {FOIL!r})"
+CELLS = {
+    "load": "import mi_widgets as mi\nmodel = mi.load()",
+    "attention": f"view = mi.AttentionView(model, {PROMPT!r}, answer={ANSWER!r}, foil={FOIL!r})\nview",
+    "picks": "print(view.picks, view.status)",
+    "code": "exec(view.code)",
+    "nasty": f"mi.LensView(model, {NASTY!r})",
+    "lens": "mi.LensView(model, 'The capital of France is')",
+    "maps": f"maps = mi.AttributionView(model, {PAIR})\nmaps",
+    "wait": "maps.wait()",
+    "break": "before = model.fingerprint()\nview._answer = lambda *_: 1 / 0",
+    "compare": "print('same' if model.fingerprint() == before else 'changed', model.worker.job)",
+}
 TOLERANCE = 1e-5
 
 
@@ -27,11 +41,35 @@ def model() -> mi.Model:
     return mi.load()
 
 
-def attention(lab: Lab, page: Page, name: str) -> Notebook:
-    notebook = lab.open(page, name, [LOAD, ATTENTION, "print(view.picks, view.status)"])
-    notebook.run(0)
-    notebook.run(1)
-    return notebook
+class Desk:
+    """One notebook with all the cells, its kernel warm."""
+
+    def __init__(self, notebook: Notebook) -> None:
+        self.notebook = notebook
+
+    def run(self, cell: str) -> Locator:
+        return self.notebook.run(list(CELLS).index(cell))
+
+    def view(self, cell: str) -> View:
+        return self.notebook.view(list(CELLS).index(cell))
+
+
+@pytest.fixture(scope="module")
+def desk(lab: Lab, browser: Browser) -> Iterator[Desk]:
+    with watched(browser) as page:
+        desk = Desk(lab.open(page, "loop", list(CELLS.values())))
+        desk.run("load")
+        desk.run("attention")
+        yield desk
+
+
+@pytest.fixture
+def view(desk: Desk, request: pytest.FixtureRequest) -> Iterator[View]:
+    """The attention view with nothing picked."""
+    view = desk.view("attention")
+    view.grid("heads").press("Escape")
+    yield view
+    shoot(desk.notebook.page, request)
 
 
 def difference_without(model: mi.Model, layer: int, head: int) -> float:
@@ -52,11 +90,8 @@ def difference_without(model: mi.Model, layer: int, head: int) -> float:
 
 
 @pytest.mark.parametrize("last", [False, True], ids=["first layer", "last layer"])
-def test_switching_a_head_off_shows_the_number_of_a_plain_hooked_run(
-    lab: Lab, page: Page, model: mi.Model, last: bool
-) -> None:
+def test_switching_a_head_off_shows_the_number_of_a_plain_hooked_run(view: View, model: mi.Model, last: bool) -> None:
     layer, head = (model.n_layers - 1, model.n_heads - 1) if last else (0, 0)
-    view = attention(lab, page, f"switch_off_{layer}").view(1)
     view.click("heads", layer, head)
     assert view.picks() == [f"L{layer}H{head}"]
     view.root.get_by_role("button", name="zero").click()
@@ -64,16 +99,24 @@ def test_switching_a_head_off_shows_the_number_of_a_plain_hooked_run(
     shown = float(result.get_attribute("data-difference") or "nan")
     assert shown == pytest.approx(difference_without(model, layer, head), abs=TOLERANCE)
     assert result.get_attribute("data-hooks") == f"blocks.{layer}.attn.hook_z"
-    expect(result).to_contain_text("other heads of the same layer")
+    expect(result).to_contain_text("random other heads")
 
 
-def test_shift_click_drag_and_keyboard_pick_the_cells_python_sees(lab: Lab, page: Page) -> None:
-    notebook = attention(lab, page, "picking")
-    view = notebook.view(1)
+def test_code_in_the_page_gives_the_number_in_the_page(desk: Desk, view: View) -> None:
+    view.root.get_by_role("button", name="mean").click()
+    view.click("heads", 23, 3)
+    shown = float(view.run().get_attribute("data-difference") or "nan")
+    view.root.get_by_test_id("code").click()
+    expect(view.root.get_by_test_id("code-text")).to_contain_text("run_with_hooks")
+    printed = desk.run("code").inner_text().split()
+    assert float(printed[-1]) == pytest.approx(shown, abs=TOLERANCE)
+
+
+def test_shift_click_drag_and_keyboard_pick_the_cells_python_sees(desk: Desk, view: View) -> None:
     view.click("heads", 0, 0)
     view.click("heads", 1, 2, "Shift")
     assert view.picks() == ["L0H0", "L1H2"]
-    expect(notebook.run(2)).to_contain_text("[(0, 0, 0), (0, 1, 2)] idle")
+    expect(desk.run("picks")).to_contain_text("[(0, 0, 0), (0, 1, 2)]")
     view.drag("heads", (0, 1), (1, 2))
     assert view.picks() == ["L0H1", "L0H2", "L1H1", "L1H2"]
     grid = view.grid("heads")
@@ -84,68 +127,38 @@ def test_shift_click_drag_and_keyboard_pick_the_cells_python_sees(lab: Lab, page
     assert view.picks() == ["L0H0"]
 
 
-def test_hover_says_the_value_and_python_writes_picks(lab: Lab, page: Page) -> None:
-    notebook = attention(lab, page, "hover")
-    view = notebook.view(1)
-    page.mouse.move(*view.middle("heads", 2, 1))
+def test_hover_says_the_value(view: View) -> None:
+    view.show("heads", 2, 1)
+    view.page.mouse.move(*view.middle("heads", 2, 1))
     expect(view.root.get_by_test_id("readout").first).to_contain_text(re.compile(r"layer 2.*head 1"))
 
 
-def test_code_in_the_page_gives_the_number_in_the_page(lab: Lab, page: Page) -> None:
-    cells = [LOAD, ATTENTION, "exec(view.code)"]
-    notebook = lab.open(page, "code", cells)
-    notebook.run(0)
-    notebook.run(1)
-    view = notebook.view(1)
-    view.click("heads", 23, 3)
-    shown = float(view.run().get_attribute("data-difference") or "nan")
-    view.root.get_by_test_id("code").click()
-    expect(view.root.get_by_test_id("code-text")).to_contain_text("run_with_hooks")
-    printed = notebook.run(2).inner_text().split()
-    assert float(printed[-1]) == pytest.approx(shown, abs=TOLERANCE)
+def test_token_text_is_shown_as_text(desk: Desk) -> None:
+    desk.run("nasty")
+    nasty = desk.view("nasty").root
+    expect(nasty.get_by_test_id("tokens")).to_contain_text("onerror")
+    assert desk.notebook.page.evaluate("window.__pwn") is None
+    assert nasty.locator("img").count() == 0
 
 
-def test_an_error_is_a_card_and_the_model_is_as_before(lab: Lab, page: Page) -> None:
-    cells = [
-        LOAD,
-        ATTENTION,
-        "before = model.fingerprint()\nview._answer = lambda *_: 1 / 0",
-        "print('same' if model.fingerprint() == before else 'changed', model.worker.job)",
-    ]
-    notebook = lab.open(page, "error", cells)
-    for number in range(3):
-        notebook.run(number)
-    view = notebook.view(1)
-    view.click("heads", 0, 0)
-    view.root.get_by_test_id("run").click()
-    expect(view.root.get_by_role("alert")).to_contain_text("division by zero", timeout=10_000)
-    expect(view.root.get_by_role("alert").locator("details")).not_to_have_attribute("open", "")
-    expect(notebook.run(3)).to_contain_text("same None")
-
-
-def test_token_text_is_shown_as_text(lab: Lab, page: Page) -> None:
-    prompt = "<img src=x onerror='window.__pwn=1'><b>bold</b> 👩‍👩‍👧 שלום"
-    notebook = lab.open(page, "tokens", [LOAD, f"view = mi.LensView(model, {prompt!r})\nview"])
-    notebook.run(0)
-    notebook.run(1)
-    tokens = notebook.view(1).root.get_by_test_id("tokens")
-    expect(tokens).to_contain_text("onerror")
-    assert page.evaluate("window.__pwn") is None
-    assert page.locator("[data-testid=mi-view] img").count() == 0
-
-
-def test_lens_and_attribution_run_the_same_loop(lab: Lab, page: Page) -> None:
-    pair = f"mi.Pair({PROMPT!r}, {PROMPT.replace(', John', ', Mary')!r}, {ANSWER!r}, {FOIL!r})"
-    lens = "mi.LensView(model, 'The capital of France is')"
-    cells = [LOAD, lens, f"maps = mi.AttributionView(model, {pair})\nmaps", "maps.wait()"]
-    notebook = lab.open(page, "lens_and_attribution", cells)
-    for number in range(4):
-        notebook.run(number)
-    reading = notebook.view(1)
+def test_lens_and_attribution_run_the_same_loop(desk: Desk) -> None:
+    for cell in ("lens", "maps", "wait"):
+        desk.run(cell)
+    reading = desk.view("lens")
     reading.click("lens", 29, 5)
     assert reading.run().get_attribute("data-hooks") == "blocks.29.hook_resid_post"
-    maps = notebook.view(2)
+    maps = desk.view("maps")
     maps.click("residual", 5, 10)
     assert maps.run().get_attribute("data-hooks") == "blocks.5.hook_resid_pre"
     maps.click("heads", 23, 3)
     assert float(maps.run().get_attribute("data-difference") or "nan") < -1
+
+
+def test_an_error_is_a_card_and_the_model_is_as_before(desk: Desk, view: View) -> None:
+    desk.run("break")
+    view.click("heads", 0, 0)
+    view.root.get_by_test_id("run").click()
+    card = view.root.get_by_role("alert")
+    expect(card).to_contain_text("division by zero", timeout=10_000)
+    expect(card.locator("details")).not_to_have_attribute("open", "")
+    expect(desk.run("compare")).to_contain_text("same None")
