@@ -203,6 +203,8 @@ def test_every_position_is_patched_as_by_hand(small: Tiny, objects: str, method:
     seen = [small.plain.see(small.ids(source), place) for place in places]
     expected = np.zeros((tiny.LAYERS, small.ids().shape[1]))
     for layer, position in np.ndindex(*expected.shape):
+        if 0 < position < 9:
+            continue  # before the first differing token, 0 is what stays
         where = slice(position, position + 1)
         change = put(seen[layer][:, where], where)
         expected[layer, position] = plain_effect(small, base, (places[layer], change))

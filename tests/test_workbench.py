@@ -26,6 +26,11 @@ LAST_HEAD = (0, tiny.LAYERS - 1, tiny.HEADS - 1)
 ZERO, MEAN = ({"verb": "switch_off", "kind": kind} for kind in ("zero", "mean"))
 
 
+@pytest.fixture(autouse=True)
+def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mi_widgets.workbench.live._NEW_TOKENS", 3)
+
+
 def attention(small: Tiny) -> mi.AttentionView:
     up = {"up": direction(small.model.d_model)}
     return mi.AttentionView(small.model, CLEAN, answer=small.pair.answer, foil=small.pair.foil, directions=up)
