@@ -357,7 +357,8 @@ def test_compare_shows_a_recipe_before_and_after(llama: Tiny) -> None:
 def test_compare_of_no_change_shows_none(llama: Tiny) -> None:
     shown = mi.compare(llama.model, CLEAN, mi.Recipe())
     shown.wait()
-    assert shown.result["difference"] == 0 and shown.result["control"] is None
+    assert shown.result["difference"] == 0
+    assert shown.result["control"]["values"] == [] and "No control" in shown.result["control"]["label"]
     assert shown.result["before"]["text"] == shown.result["after"]["text"]
 
 
