@@ -16,6 +16,7 @@ from .model.tokens import Prompt
 from .task import Pair
 
 Texts = str | int | Sequence[str | int]  # tokens as text (one token each), or as ids
+_UNSPACED = 4.0  # logits by which " Mary" must lead "Mary" for the second to be taken for a slip
 _COLLAPSED = 0.99  # entropy as a share of ln(d_vocab): closer to uniform than this says nothing any more
 
 
@@ -44,8 +45,22 @@ class Run:
         return list(zip(self.model.labels(ids), values.tolist(), strict=True))
 
     def metric(self, answer: Texts, foil: Texts) -> float:
-        """logit(answer) − logit(foil) at the last position; several texts count as their logsumexp."""
+        """logit(answer) − logit(foil) at the last position; several texts count as their logsumexp.
+
+        Raises ValueError for a word without its leading space where the one with it is far more probable.
+        """
+        for text in (*_listed(answer), *_listed(foil)):
+            self._refuse_unspaced(text)
         return float(reader(self.model, "logit_diff", answer, foil)(self.logits[-1:])[0])
+
+    def _refuse_unspaced(self, text: str | int) -> None:
+        """ "Mary" and " Mary" are two tokens; after a word it is nearly always the second that is meant."""
+        spaced = f" {text}"
+        if isinstance(text, int) or text.startswith(" ") or not self.model.is_single(spaced):
+            return
+        here, there = (float(self.logits[-1, self.model.single(word)]) for word in (text, spaced))
+        if there - here > _UNSPACED:
+            raise ValueError(f"{text!r} is another token than {spaced!r}, which is far likelier here: use {spaced!r}")
 
 
 def run(model: Any, prompt: Prompt, recipe: Recipe | None = None, *, prepend_bos: bool | None = None) -> Run:
@@ -144,11 +159,14 @@ def metric_name(metric: str, answer: Texts, foil: Texts) -> str:
 
 
 def _quoted(texts: Texts) -> str:
-    words = list(texts) if isinstance(texts, (list, tuple)) else [texts]
+    words = _listed(texts)
     shown = [f'"{word}"' for word in words[:3]] + (["…"] if len(words) > 3 else [])
     return ", ".join(shown)
 
 
 def _ids(model: Model, texts: Texts) -> list[int]:
-    words = list(texts) if isinstance(texts, (list, tuple)) else [texts]
-    return [word if isinstance(word, int) else model.single(str(word)) for word in words]
+    return [word if isinstance(word, int) else model.single(str(word)) for word in _listed(texts)]
+
+
+def _listed(texts: Texts) -> list[str | int]:
+    return [texts] if isinstance(texts, (str, int)) else list(texts)

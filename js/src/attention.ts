@@ -14,6 +14,7 @@ import type { Strip } from "./strip";
 class OpenHead {
   readonly element = h("div", { class: "mi-panels mi-open", "data-testid": "open-head" });
   private frame: Frame | null = null;
+  private pointed: Cell | null = null;
 
   constructor(
     private readonly loop: Loop,
@@ -29,27 +30,47 @@ class OpenHead {
     this.frame?.setLook(look);
   }
 
+  /** A head was asked for: what is drawn is the one before, until it comes. */
+  await(cell: Cell): void {
+    const [row, col] = this.loop.get("opened");
+    this.busy(row !== cell.row || col !== cell.col);
+    this.loop.open(cell.row, cell.col);
+  }
+
+  private busy(busy: boolean): void {
+    this.element.setAttribute("aria-busy", String(busy));
+  }
+
   private show(): void {
     const wire = this.loop.get("pattern");
+    const panel = filled(wire) ? readPanel(wire) : null;
+    this.busy(false);
+    if (panel && this.frame?.suits(panel)) this.frame.setPanel(panel);
+    else this.replace(panel);
+    this.point(this.pointed);
+  }
+
+  private replace(panel: Panel | null): void {
     this.frame?.end();
-    this.frame = filled(wire) ? this.build(readPanel(wire)) : null;
+    this.pointed = null;
+    this.frame = panel && new Frame(panel, this.loop.get("tokens"), this.look, { hover: (cell) => this.point(cell) });
     this.element.replaceChildren(this.frame?.element ?? h("p", { class: "mi-hint mi-blank" }, "Click a head to see its whole pattern here."));
   }
 
-  private build(panel: Panel): Frame {
-    const hover = (cell: Cell | null) => {
-      this.strip.tint(cell && rowOf(panel, cell.row));
-      this.strip.mark(positions(panel, cell, this.loop.get("tokens")).slice(0, 1));
-    };
-    return new Frame(panel, this.loop.get("tokens"), this.look, { hover });
+  /** Show in the token strip where the pointed-at row looks. */
+  private point(cell: Cell | null): void {
+    this.pointed = cell;
+    const panel = this.frame?.panel;
+    this.strip.tint(panel && cell ? rowOf(panel, cell.row) : null);
+    this.strip.mark(panel ? positions(panel, cell, this.loop.get("tokens")).slice(0, 1) : []);
   }
 }
 
 const rowOf = ({ values, cols }: Panel, row: number) => values.subarray(row * cols.labels.length, (row + 1) * cols.labels.length);
 
 export default view(({ loop, strip, look }) => {
-  const heads = new Panels(loop, look, { pick: (_, cell) => loop.open(cell.row, cell.col) });
   const open = new OpenHead(loop, strip, look);
+  const heads = new Panels(loop, look, { pick: (_, cell) => open.await(cell) });
   loop.watch(["opened", "panels"], () => {
     const [row, col] = loop.get("opened");
     heads.setOpened(0, row === undefined ? null : { row, col });

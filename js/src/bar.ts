@@ -112,7 +112,12 @@ export class ActionBar {
     button.dataset.testid = busy ? "run-stop" : "run";
     button.disabled = !busy && !!reason;
     button.classList.toggle("mi-next", !busy && !reason && (!this.loop.result || this.loop.stale));
-    this.why.textContent = busy ? "" : reason || promise(this.loop.get("act"), this.loop.get("picks").length);
+    this.why.textContent = busy ? "" : reason || this.promised();
+  }
+
+  private promised(): string {
+    const { picks, act } = this.loop.draft;
+    return promise(act, picks.length, this.loop.placed(picks).length);
   }
 
   /** Why Run cannot be pressed, or nothing. */

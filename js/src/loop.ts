@@ -50,6 +50,12 @@ export class Loop {
     return { picks: this.get("picks"), act: this.get("act") };
   }
 
+  /** Those picks that name a token position: where a direction can be added. */
+  placed(picks: Pick[]): Pick[] {
+    const panels = this.get("panels");
+    return picks.filter(([panel]) => panels[panel]?.cols.name === "position");
+  }
+
   /** The last run, if there is one. */
   get result(): Result | null {
     const result = this.get("result");

@@ -17,6 +17,7 @@ export type Pointing = {
 };
 
 const RIM = 3; // room around the cells for the outlines of those at the edge
+const BAR = 12; // room for a thin scrollbar beside the rows
 const TITLE = 15; // the line of the column axis's name
 let born = 0;
 
@@ -152,7 +153,7 @@ export class HeatMap {
       this.rowHead = rowHeader(brush, this.sheet());
       this.colHead = colHeader(brush, this.sheet());
       this.overhang = overhang(brush, this.sheet(), this.colHead);
-      if (pass < 2) this.size = cellSize(this.shape(), fitOf(this.panel, width - this.rowWidth() - this.overhang - 4));
+      if (pass < 2) this.size = cellSize(this.shape(), fitOf(this.panel, width - this.rowWidth() - this.overhang - 2 * RIM - BAR));
     }
     this.paint();
     if (this.unseen) this.reveal(this.unseen);

@@ -1,6 +1,6 @@
 // The maps of a view, side by side where there is room, each with its title, readout and legend.
 
-import { readPanel, type Panel, type Token } from "./border";
+import { filled, readPanel, type Panel, type Token } from "./border";
 import { h, shown } from "./dom";
 import type { Cell } from "./geometry";
 import { legend } from "./legend";
@@ -74,6 +74,7 @@ export class Panels {
     private readonly echo: Echo = {},
   ) {
     loop.watch(["panels", "tokens"], () => this.show());
+    loop.watch(["runnable", "error"], () => this.await());
     loop.watch(["picks"], () => this.mark());
     loop.signal.addEventListener("abort", () => this.frames.forEach((frame) => frame.end()));
   }
@@ -106,9 +107,14 @@ export class Panels {
     this.frames = next;
     const { children } = this.element;
     next.forEach(({ element }, i) => children[i] === element || this.element.insertBefore(element, children[i]));
-    shown(this.waiting, !next.length);
+    this.await();
     this.element.classList.toggle("mi-level", new Set(next.map(({ panel }) => panel.rows.labels.length)).size === 1);
     this.mark();
+  }
+
+  /** Say that a map is on its way, where one is. */
+  private await(): void {
+    shown(this.waiting, !this.frames.length && this.loop.get("runnable") && !filled(this.loop.get("error")));
   }
 
   private frame(panel: Panel, index: number): Frame {

@@ -12,7 +12,7 @@ const STALE = "stale — run again";
 /** The result area: drawn anew for a new result, relabelled when the draft moves on, kept in grey until the next comes. */
 export function resultArea(loop: Loop, name: (pick: Pick) => string): HTMLElement {
   const area = h("section", { class: "mi-result", "data-testid": "result" });
-  const redraw = () => (loop.result || !loop.busy) && draw(area, loop.result, name);
+  const redraw = () => (loop.result || !loop.busy) && draw(area, loop, name);
   loop.watch(["result"], redraw);
   loop.watch(["result", "picks", "act"], () => age(area, loop));
   loop.watchBusy(() => {
@@ -29,9 +29,10 @@ export function resultWords({ metric, before, after, difference, control }: Resu
   return control?.values.length ? `${change} ${bandWords(difference, control)}` : change;
 }
 
-function draw(area: HTMLElement, result: Result | null, name: (pick: Pick) => string): void {
+function draw(area: HTMLElement, loop: Loop, name: (pick: Pick) => string): void {
+  const { result } = loop;
   area.hidden = !result;
-  area.replaceChildren(...(result ? [request(result, name), ...parts(result)] : []));
+  area.replaceChildren(...(result ? [request(loop, result, name), ...parts(result)] : []));
   if (!result) return;
   area.dataset.difference = String(result.difference);
   area.dataset.hooks = result.hooks.join(" ");
@@ -45,8 +46,8 @@ function age(area: HTMLElement, loop: Loop): void {
 }
 
 /** The question that the result answers, with the mark that it is no longer the one drafted. */
-function request({ act, picks }: Result, name: (pick: Pick) => string): HTMLElement {
-  const words = h("h4", { "data-testid": "deed" }, bdi(deed(act, picks.map(name))));
+function request(loop: Loop, { act, picks }: Result, name: (pick: Pick) => string): HTMLElement {
+  const words = h("h4", { "data-testid": "deed" }, bdi(deed(act, (act.verb === "add" ? loop.placed(picks) : picks).map(name))));
   return h("div", { class: "mi-request" }, words, h("span", { class: "mi-stale-chip" }, STALE));
 }
 

@@ -68,5 +68,7 @@ test("what is done is said before and after", () => {
   expect(promise({ verb: "switch_off", kind: "zero" }, 2)).toBe("Replaces 2 cells by zero and runs again.");
   expect(promise({ verb: "add", direction: "x", strength: 0 }, 0)).toBe("Adds it at every position and runs again.");
   expect(deed({ verb: "scale", factor: 0 }, ["L0H0"])).toBe("L0H0 × 0");
-  expect(deed({ verb: "add", direction: "cheerful", strength: 0.14 }, [])).toBe("“cheerful” added, strength 0.14");
+  expect(deed({ verb: "add", direction: "cheerful", strength: 0.14 }, [])).toBe("“cheerful” added, strength 0.14, at every position");
+  expect(promise({ verb: "add", direction: "x", strength: 1 }, 2, 0)).toContain("play no part");
+  expect(promise({ verb: "add", direction: "x", strength: 1 }, 2, 2)).toBe("Adds it at the picked positions and runs again.");
 });

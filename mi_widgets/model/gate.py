@@ -212,6 +212,10 @@ class Model:
         """The id of a text that is exactly one token."""
         return tokens.single(self.tokenizer, text)
 
+    def is_single(self, text: str) -> bool:
+        """Whether a text is exactly one token."""
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"]) == 1
+
     def bos_positions(self, ids: torch.Tensor) -> list[int]:
         """[0] when the prompt starts with BOS: that position stays outside colour scales and norms."""
         return [0] if self.labels(ids)[0]["bos"] else []
@@ -393,8 +397,14 @@ def load(name: str | Path | None = None, *, device: str | None = None, dtype: to
 
     folder = str(checkpoint.fetch() if name is None else name)
     with _quiet() if name is None else nullcontext():
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype or "auto").eval()
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype or "auto").eval()
+        except OSError as error:
+            raise OSError(
+                f"{folder!r} is no folder with a model, is not in this machine's Hugging Face cache, and cannot be "
+                f"fetched now ({str(error).splitlines()[0]}). mi.load() without a name needs no network"
+            ) from None
     return Model(model.to(device) if device else model, tokenizer, checkpoint.NAME if name is None else str(name))
 
 

@@ -17,7 +17,7 @@ class Comparison(Live, Heatmap):
     def __init__(
         self, model: Any, prompt: Prompt, recipe: Recipe, answer: Texts | None = None, foil: Texts | None = None
     ) -> None:
-        super().__init__(model, prompt, answer, foil, directions={}, title=f"Before and after: {recipe}")
+        super().__init__(model, prompt, answer, foil, directions={}, title=f"Before and after: {_brief(recipe)}")
         self._fixed = recipe
         self.runnable = False
         self._submit(lambda: self._answer(recipe, {"picks": [], "act": dict(self.act)}))
@@ -26,6 +26,12 @@ class Comparison(Live, Heatmap):
     def recipe(self) -> Recipe:
         """The recipe that is compared."""
         return self._fixed
+
+
+def _brief(recipe: Recipe) -> str:
+    """A title's worth of a recipe."""
+    steps = [str(step) for step in recipe.interventions]
+    return "; ".join(steps) if len(steps) <= 2 else f"{len(steps)} edits ({steps[0]}, …)"
 
 
 def compare(

@@ -8,10 +8,12 @@ generated text. Every step is also a method or property, so that what a click do
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -55,12 +57,13 @@ class Live(Loop):
         self._text = prompt
         self._grids: list[Grid] = []
         self._job: Job | None = None
-        self._refuse_long()
+        self._refuse_length()
         self._before: Run = run(self._model, prompt)
         self._source = self._model.provenance
         self._own_metric = answer is None or foil is None
         first, second = (label["id"] for label, _ in self._before.top_labels(2))
         self._read: tuple[Texts, Texts] = (first, second) if self._own_metric else (answer, foil)  # type: ignore[assignment]
+        self._metric(self._before)  # refuses an answer that no run could be measured by
         self._directions = dict(directions or {})
         super().__init__(
             prompt=prompt if isinstance(prompt, str) else "",
@@ -78,9 +81,12 @@ class Live(Loop):
             self._offering = threading.Thread(target=self._offer_cheerful, name="mi-cheerful", daemon=True)
             self._offering.start()
 
-    def _refuse_long(self) -> None:
+    def _refuse_length(self) -> None:
         """Refuse a prompt that this view cannot show, before the model runs it."""
-        n = self._model.ids(self._text).shape[1]
+        ids = self._model.ids(self._text)
+        n = ids.shape[1]
+        if n == len(self._model.bos_positions(ids)):
+            raise ValueError("the prompt has no tokens besides BOS, so there is nothing to look at; give it some words")
         if n > self.most_tokens:
             raise ValueError(f"the prompt has {n} tokens, {type(self).__name__} shows at most {self.most_tokens}")
 
@@ -241,9 +247,14 @@ class Live(Loop):
 
     def _tell(self, recipe: Recipe) -> None:
         """Generated text, before and after."""
+        count, began = itertools.count(1), time.monotonic()
+
+        def show(side: str, text: str) -> None:
+            self._report(min(next(count), 2 * _NEW_TOKENS), 2 * _NEW_TOKENS, began, "generated words")
+            self._publish(**{side: {**self.result[side], "text": text}})
+
         for side, edit in (("before", None), ("after", recipe)):
-            show = lambda text, side=side: self._publish(**{side: {**self.result[side], "text": text}})  # noqa: E731
-            show(generate(self._model, self._text, edit, _NEW_TOKENS, on_text=show if edit else None))
+            show(side, generate(self._model, self._text, edit, _NEW_TOKENS, on_text=partial(show, side)))
 
     def _report(self, done: int, total: int, began: float, label: str) -> None:
         """Progress with the time that is left at this pace."""
