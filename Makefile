@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 OFFLINE = HF_HUB_OFFLINE=1 CHROMIUM="$$(cat .make/browser.path)"
 QUICK = not slow and not browser and not notebook
 
-.PHONY: help lab setup setup-tests test test-quick lint clean
+.PHONY: help lab setup setup-tests test test-quick lint screenshots clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1	\2/p' Makefile | expand -t 20
@@ -35,6 +35,10 @@ lint: setup-tests  ## ruff, mypy, the TypeScript compiler and the TypeScript tes
 	@$(BIN)/mypy
 	@npm run --silent typecheck
 	@npm test --silent
+
+screenshots: setup-tests  ## pictures of every view in JupyterLab, light, dark and 390 px wide, into docs/pictures
+	@echo "Pictures of the views (about 5 min)"
+	@$(OFFLINE) $(BIN)/python -m tests.browser.pictures
 
 clean:  ## remove all that was made here, but not the model in the user's cache
 	rm -rf .venv .make node_modules lib dist mi_widgets/static mi_widgets/labextension

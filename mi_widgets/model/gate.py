@@ -240,9 +240,15 @@ class Model:
             self._running = False
 
     def unembed(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits of residual vectors [..., pos, d_model] after the last block, Gemma's final soft-cap included."""
+        """Logits of residual vectors [..., pos, d_model] after the last block, as the model itself makes them.
+
+        Cohere multiplies its logits, Granite divides them, Gemma caps them; none of it is in the unembedding.
+        """
+        config = self._source.config
         logits = self.twin.unembed(self.twin.ln_final(x))
-        cap = getattr(self._source.config, "final_logit_softcapping", None)
+        factor, divisor = (getattr(config, name, None) or 1.0 for name in ("logit_scale", "logits_scaling"))
+        logits = logits * factor / divisor
+        cap = getattr(config, "final_logit_softcapping", None)
         return logits if not cap else torch.tanh(logits / cap) * cap
 
     def compile(self, recipe: Recipe | None, clock: hooks.Clock | None = None) -> list[hooks.Edit]:

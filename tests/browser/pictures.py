@@ -1,4 +1,4 @@
-"""Pictures of the views in the real host, for the README and for looking at: `make pictures`.
+"""Pictures of the views in the real host, for the README and for looking at: `make screenshots`.
 
     python -m tests.browser.pictures [folder]
 
