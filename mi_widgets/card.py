@@ -48,6 +48,8 @@ class Card:
             return f"No effect shown beyond the controls: {size} against a mean control of {self.mean_control:+.2f}."
         if self.effect * self.advantage < 0:
             return f"The edit moves {self.metric} by {size}, less than its controls do ({self.mean_control:+.2f})."
+        if self.ci[0] <= 0 <= self.ci[1]:
+            return f"No effect shown: {size}; its controls move {self.metric} by {self.mean_control:+.2f}."
         way = "raises" if self.effect > 0 else "lowers"
         return f"The edit {way} {self.metric} by {size}; it beats {self.beats} of {len(self.controls)} {self.control}."
 

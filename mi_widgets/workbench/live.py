@@ -127,7 +127,7 @@ class Live(Loop):
         """What Run would do: the drafted act on the picked cells."""
         act, picked = self.act, self.selection
         if act["verb"] == "add":
-            positions = [site.position for site in picked if site.position is not None]
+            positions = list(dict.fromkeys(site.position for site in picked if site.position is not None))
             made = self._directions[act["direction"]].add(act["strength"], positions or None)
             return Recipe(made.interventions, picked.provenance)
         if act["verb"] == "scale":

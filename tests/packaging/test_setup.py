@@ -108,7 +108,9 @@ def test_a_browser_counts_only_if_it_starts(setup: ModuleType, tmp_path: Path, m
 
 
 def test_make_help_lists_what_people_run() -> None:
-    said = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert {line.split()[1] for line in said.splitlines()} == {
         "help", "lab", "setup", "test", "test-quick", "lint", "screenshots", "clean",
     }  # fmt: skip
