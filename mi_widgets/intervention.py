@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ class Reference:
     texts: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "texts", tuple(self.texts))
+        object.__setattr__(self, "texts", _texts("a reference set", self.texts))
         if not self.texts:
             raise ValueError("a reference set needs at least one text")
 
@@ -60,6 +61,9 @@ class Direction:
     norm: median residual norm at that layer, position 0 excluded: one unit of strength is this long.
     natural: |mean difference| / norm, the strength at which adding moves from one set's mean to the other's.
     positive, negative: the texts it was made from, so that code can make it again.
+    provenance: the model it was made in; recipes made from it carry it along.
+
+    Directions are equal when all but their provenance is.
     """
 
     vector: np.ndarray
@@ -69,34 +73,47 @@ class Direction:
     name: str = "direction"
     positive: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if isinstance(self.layer, bool) or not isinstance(self.layer, int) or self.layer < 0:
+            raise ValueError(f"layer must be a whole number from 0, not {self.layer!r}")
+        for name in ("positive", "negative"):
+            object.__setattr__(self, name, _texts(name, getattr(self, name)))
         vector = np.asarray(self.vector, dtype=np.float32)
         length = float(np.linalg.norm(vector))
         if vector.ndim != 1 or not np.isfinite(length) or length == 0:
             raise ValueError(f"a direction is one finite vector [d_model] that is not zero; got shape {vector.shape}")
         if abs(length - 1) > 1e-5:
             vector = vector / length
-        if not (np.isfinite(self.norm) and self.norm > 0 and np.isfinite(self.natural)):
+        if not (_is_finite(self.norm) and self.norm > 0 and _is_finite(self.natural)):
             raise ValueError(f"norm must be above 0 and natural finite, not {self.norm!r} and {self.natural!r}")
         object.__setattr__(self, "vector", vector)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Direction) and self.hash == other.hash
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
 
     @property
     def site(self) -> Site:
         """Where the direction lives."""
         return Site("residual", self.layer, part="post")
 
-    @property
+    @cached_property
     def hash(self) -> str:
-        """The first 16 hex digits of the vector's SHA-256."""
-        return hashlib.sha256(self.vector.tobytes()).hexdigest()[:16]
+        """The first 16 hex digits of a SHA-256: of the vector, its layer and scale, its name and texts."""
+        plain = json.dumps([getattr(self, name) for name in _DIRECTION])
+        return hashlib.sha256(plain.encode() + self.vector.tobytes()).hexdigest()[:16]
 
     def add(self, strength: float | None = None, positions: Sequence[int] | None = None) -> Recipe:
         """Add `strength` (default: `natural`) times `norm` times the vector, at every or at the given positions."""
         amount = self.natural if strength is None else float(strength)
         places = [None] if positions is None else list(positions)
         sites = [replace(self.site, position=position) for position in places]
-        return Recipe(tuple(Intervention("add", site, amount=amount, direction=self) for site in sites))
+        steps = (Intervention("add", site, amount=amount, direction=self) for site in sites)
+        return Recipe(tuple(steps), dict(self.provenance))
 
 
 @dataclass(frozen=True)
@@ -117,7 +134,7 @@ class Intervention:
     strength: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.op not in _NEEDS:
+        if not isinstance(self.op, str) or self.op not in _NEEDS:
             raise ValueError(f"there is no operation {self.op!r}; operations are {', '.join(_NEEDS)}")
         for name in ("amount", "reference", "prompt", "direction"):
             given, needed = getattr(self, name) is not None, name in _NEEDS[self.op]
@@ -125,8 +142,15 @@ class Intervention:
                 raise ValueError(f"{self.op!r} {'needs' if needed else 'takes no'} {name}")
         for name in ("amount", "strength"):
             value = getattr(self, name)
-            if (value is None and name == "strength") or (value is not None and not np.isfinite(value)):
+            if not _is_finite(value) and not (name == "amount" and value is None):
                 raise ValueError(f"{name} must be a finite number, not {value!r}")
+        if self.prompt is not None and not isinstance(self.prompt, str):
+            raise ValueError(f"prompt must be a text, not {self.prompt!r:.80}")
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether this is no edit at all, whatever the prompt: strength 0, a factor of 1, nothing added."""
+        return self.strength == 0 or (self.op, self.amount) in (("scale", 1), ("add", 0))
 
     def __str__(self) -> str:
         what = {
@@ -181,11 +205,20 @@ class Recipe:
         """[(hook name, function)] for `bridge.run_with_hooks(tokens, fwd_hooks=...)`."""
         return model.hooks(self)
 
-    def code(self, prompt: str | Sequence[int] | None = None) -> str:
-        """Plain TransformerLens code that gives the same numbers without this package."""
+    def code(self, prompt: str | Sequence[int] | None = None, model: Model | None = None) -> str:
+        """Plain TransformerLens code that gives the same numbers without this package.
+
+        prompt: the text or token ids to run; by default those that the recipe was made on.
+        model: whose numbers; by default the model that the recipe was made in. A recipe of Sites written by hand
+            knows none, and then this raises ValueError without it.
+        """
         from .steer.code import transformer_lens
 
-        return transformer_lens(self, prompt)
+        return transformer_lens(self if model is None else self.made_in(model), prompt)
+
+    def made_in(self, model: Model) -> Recipe:
+        """The same recipe with a model's name, weights' hash and source in its provenance."""
+        return replace(self, provenance={**self.provenance, **model.provenance})
 
     @property
     def hash(self) -> str:
@@ -226,13 +259,13 @@ class Recipe:
 def _encode(recipe: Recipe) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The recipe as JSON data without vectors, and the vectors by the hash that stands for them."""
     references = {i.reference.hash: i.reference.texts for i in recipe.interventions if i.reference}
-    directions = {_key(i.direction): i.direction for i in recipe.interventions if i.direction}
+    directions = {i.direction.hash: i.direction for i in recipe.interventions if i.direction}
     steps = []
     for i in recipe.interventions:
         step: dict[str, Any] = {"op": i.op, "site": i.site.to_dict(), "strength": i.strength}
         step |= {name: getattr(i, name) for name in ("amount", "prompt") if name in _NEEDS[i.op]}
         step |= {"reference": i.reference.hash} if i.reference else {}
-        step |= {"direction": _key(i.direction)} if i.direction else {}
+        step |= {"direction": i.direction.hash} if i.direction else {}
         steps.append(step)
     plain = {
         "format": _FORMAT,
@@ -247,17 +280,16 @@ def _encode(recipe: Recipe) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 _DIRECTION = ("layer", "norm", "natural", "name", "positive", "negative")
 
 
-def _key(direction: Direction) -> str:
-    """What stands for a direction in a file: equal vectors may have other layers, norms or texts."""
-    plain = json.dumps([getattr(direction, name) for name in _DIRECTION])
-    return hashlib.sha256(plain.encode() + direction.vector.tobytes()).hexdigest()[:16]
-
-
 def _decode(data: dict[str, Any], beside: Path) -> Recipe:
     if not isinstance(data, dict) or data.get("format") != _FORMAT:
         raise ValueError(f"its format is not {_FORMAT}; a newer mi_widgets may have written it")
     _closed(data, {"format", "interventions", "references", "directions", "provenance"})
-    references = {key: Reference(tuple(texts)) for key, texts in data["references"].items()}
+    if not isinstance(data["provenance"], dict):
+        raise ValueError(f"its provenance is not an object but {data['provenance']!r:.80}")
+    references = {key: Reference(texts) for key, texts in data["references"].items()}
+    for key, reference in references.items():
+        if reference.hash != key:
+            raise ValueError(f"the reference texts under {key!r} do not have that hash")
     directions = {key: _direction(key, entry, beside) for key, entry in data["directions"].items()}
     steps = []
     for step in data["interventions"]:
@@ -272,6 +304,8 @@ def _decode(data: dict[str, Any], beside: Path) -> Recipe:
 
 def _direction(key: str, entry: dict[str, Any], beside: Path) -> Direction:
     _closed(entry, {*_DIRECTION, "vector", "sha256"})
+    if not isinstance(entry["name"], str):
+        raise ValueError(f"the name of a direction is a text, not {entry['name']!r:.80}")
     if entry["vector"] is not None:
         vector = np.frombuffer(base64.b64decode(entry["vector"], validate=True), dtype=np.float32)
     else:
@@ -280,8 +314,21 @@ def _direction(key: str, entry: dict[str, Any], beside: Path) -> Direction:
         vector = load_file(str(beside))[key]
     if hashlib.sha256(vector.tobytes()).hexdigest() != entry["sha256"]:
         raise ValueError(f"the vector of {entry['name']!r} does not have the hash that the recipe states")
-    texts = (tuple(entry["positive"]), tuple(entry["negative"]))
-    return Direction(vector, entry["layer"], entry["norm"], entry["natural"], entry["name"], *texts)
+    direction = Direction(vector, **{name: entry[name] for name in _DIRECTION})
+    if direction.hash != key:
+        raise ValueError(f"{direction.name!r} is not the direction that the recipe names: its hash is {direction.hash}")
+    return direction
+
+
+def _texts(what: str, texts: Any) -> tuple[str, ...]:
+    """Texts as a tuple; one text alone, and anything that is not a text, is refused."""
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{what} is a list of texts, not {texts!r:.80}")
+    return tuple(texts)
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 def _closed(data: dict[str, Any], allowed: set[str]) -> None:

@@ -74,9 +74,14 @@ def run(model: Any, prompt: Prompt, recipe: Recipe | None = None, *, prepend_bos
         ids = model.ids(prompt, prepend_bos)
         edits = model.compile(recipe, Clock(ids.shape[1]))
         logits = model.forward(ids, as_hooks(edits))[0].detach()
-        return Run(ids[0], model.labels(ids), logits, model, recipe, health(logits))
+        return Run(ids[0], model.labels(ids), logits, model, recipe, (*_idle(recipe), *health(logits)))
 
     return model.do(work)
+
+
+def _idle(recipe: Recipe) -> tuple[str, ...]:
+    """Warnings about steps that are no edits, such as a factor of 1."""
+    return tuple(f"{step} changes nothing" for step in recipe.interventions if step.changes_nothing)
 
 
 def health(logits: torch.Tensor) -> tuple[str, ...]:

@@ -212,14 +212,15 @@ def weights_of(source: nn.Module, *words: str) -> list[nn.Parameter]:
     return found
 
 
+@pytest.mark.parametrize("counted", [True, False], ids=["counted by torch", "through .data"])
 @pytest.mark.parametrize("shape", tiny.SHAPES)
-def test_an_edit_in_place_of_a_hugging_face_model_is_seen_at_once(shape: str) -> None:
+def test_an_edit_in_place_of_a_hugging_face_model_is_seen_at_once(shape: str, counted: bool) -> None:
     hf = tiny.hugging_face(shape)
     model = mi.Model(hf, tiny.tokenizer())
     before, weights = mi.run(model, CLEAN).logits, model.weights
     with torch.no_grad():
         for parameter in weights_of(hf, ".1.", "att", "weight"):
-            parameter.mul_(1.5)
+            (parameter if counted else parameter.data).mul_(1.5)
     after = mi.run(model, CLEAN).logits
     assert (after - hf(model.ids(CLEAN)).logits[0]).abs().max() < 1e-4
     assert (after - before).abs().max() > 1e-2
@@ -251,11 +252,13 @@ def test_the_same_weights_have_the_same_hash_however_they_come(shape: str) -> No
     plain.close(), bridged.close()
 
 
-def test_kept_means_are_those_of_the_weights_as_they_are_now(fresh: mi.Model) -> None:
+@pytest.mark.parametrize("counted", [True, False], ids=["counted by torch", "through .data"])
+def test_kept_means_are_those_of_the_weights_as_they_are_now(fresh: mi.Model, counted: bool) -> None:
     recipe = mi.steer.switch_off([mi.Site("head", 2, 1)], reference=OTHERS)
     mi.run(fresh, CLEAN, recipe)
     with torch.no_grad():
-        next(iter(fresh._source.parameters())).mul_(1.5)
+        first = next(iter(fresh._source.parameters()))
+        (first if counted else first.data).mul_(1.5)
     again = mi.Model(fresh._source, fresh.tokenizer)
     assert torch.equal(mi.run(fresh, CLEAN, recipe).logits, mi.run(again, CLEAN, recipe).logits)
     again.close()
@@ -419,6 +422,17 @@ class Held:
 
 class Owner:
     """Somebody who submits work."""
+
+
+def test_refine_is_stopped_in_the_middle_of_a_pass_and_keeps_what_is_done(fresh: mi.Model) -> None:
+    stop, grids, begun = threading.Event(), [], []
+    fresh.twin.blocks[1].register_forward_pre_hook(lambda *_: stop.set() if len(grids) == 2 else None)
+    fresh.twin.blocks[2].register_forward_pre_hook(lambda *_: begun.append(len(grids)))
+    for grid in mi.locate.refine(fresh, replace(TASK, items=TASK.items * 3), "heads", "zero", stop=stop):
+        grids.append(grid)
+    assert len(grids) == 2 and grids[-1].values.count() > 0
+    assert 2 not in begun, "a block of the stopped pass was run"
+    mi.run(fresh, CLEAN)
 
 
 def test_job_ids_increase(fresh: mi.Model) -> None:

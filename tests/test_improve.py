@@ -107,6 +107,40 @@ def test_controls_say_what_they_are(llama: Tiny) -> None:
     assert "reaching into neighbouring" in describe(pair, controls(llama.model, pair, 20))
 
 
+def test_controls_of_a_mixed_recipe_say_each_part(llama: Tiny) -> None:
+    mixed = mi.steer.scale([mi.Site("head", 0, 1), mi.Site("ffn", 0), mi.Site("head", 0, 0)], 0) + direction(20).add(
+        0.1
+    )
+    assert describe(mixed, []) == (
+        "random sets of 2 other heads and 1 other ffn output of the same layer, "
+        "with random directions of the same length"
+    ).replace("ffn", "FFN")
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["the whole head is picked", "one position of it is picked"])
+def test_a_control_lies_in_no_picked_cell_and_holds_none(llama: Tiny, inside: bool) -> None:
+    picked, place = (None, 5) if inside else (5, None)
+    recipe = mi.steer.scale([mi.Site("head", 1, 0, position=picked), mi.Site("head", 1, 1, position=place)], 0)
+    drawn = controls(llama.model, recipe, 60, length=llama.ids().shape[1])
+    assert drawn
+    for rival in drawn:
+        for site in rival.sites:
+            met = [s for s in recipe.sites if (s.layer, s.index) == (site.layer, site.index)]
+            assert all(None not in (s.position, site.position) and s.position != site.position for s in met), str(rival)
+
+
+def test_two_directions_of_one_vector_keep_their_layers_in_controls(llama: Tiny) -> None:
+    recipe = direction(llama.model.d_model, 0).add(0.3) + direction(llama.model.d_model, 2).add(0.3)
+    for rival in controls(llama.model, recipe, 3):
+        assert [step.direction.layer for step in rival.interventions] == [0, 2]
+
+
+def test_an_edit_of_nothing_is_not_evaluated(llama: Tiny) -> None:
+    for recipe in (mi.steer.scale([mi.Site("head", 0, 0)], 1), direction(llama.model.d_model).add(0.0)):
+        with pytest.raises(ValueError, match="changes nothing"):
+            mi.evaluate(llama.model, mi.tasks.ioi(), recipe)
+
+
 # -- intervals --------------------------------------------------------------------------------------------------------
 
 

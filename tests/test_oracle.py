@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -156,21 +158,79 @@ def test_hooks_on_the_users_bridge_give_the_same(small: Tiny) -> None:
     same(mi.run(small.model, CLEAN, recipe).logits, found.detach(), 1e-5)
 
 
-def test_the_code_gives_the_same_without_this_package(small: Tiny, tmp_path: Path) -> None:
-    tiny.hugging_face(small.shape).save_pretrained(tmp_path)
-    tiny.tokenizer().save_pretrained(tmp_path)
-    model = mi.load(tmp_path)
-    source = mi.Recipe(provenance={**model.provenance, "answer": small.pair.answer, "foil": small.pair.foil})
-    recipe = source + many_edits(small)
+def saved(shape: str, folder: Path, dtype: torch.dtype = torch.float32) -> mi.Model:
+    """A model that code can load by its name."""
+    tiny.hugging_face(shape).to(dtype).save_pretrained(folder)
+    tiny.tokenizer().save_pretrained(folder)
+    return mi.load(folder)
+
+
+def agrees(model: mi.Model, recipe: mi.Recipe, code: str, prompt: Any = CLEAN, within: float = 1e-5) -> None:
+    """The program gives the numbers of the recipe, which are others than those of no recipe, and needs no package."""
+    assert "mi_widgets" not in code
+    names: dict[str, torch.Tensor] = {}
     grad = torch.is_grad_enabled()
     try:
-        names: dict[str, object] = {}
-        exec(recipe.code(CLEAN), names)
+        exec(code, names)
     finally:
         torch.set_grad_enabled(grad)
-    assert "mi_widgets" not in recipe.code(CLEAN)
-    same(mi.run(model, CLEAN).logits[-1], names["before"], 1e-5)  # type: ignore[arg-type]
-    same(mi.run(model, CLEAN, recipe).logits[-1], names["after"], 1e-5)  # type: ignore[arg-type]
+    same(mi.run(model, prompt).logits[-1], names["before"], within)
+    same(mi.run(model, prompt, recipe).logits[-1], names["after"], within)
+    assert (names["before"] - names["after"]).abs().max() > 10 * within
+
+
+def test_the_code_gives_the_same_without_this_package(small: Tiny, tmp_path: Path) -> None:
+    model = saved(small.shape, tmp_path)
+    source = mi.Recipe(provenance={**model.provenance, "answer": small.pair.answer, "foil": small.pair.foil})
+    recipe = many_edits(small) + source
+    agrees(model, recipe, recipe.code(CLEAN))
+
+
+def test_the_code_of_a_half_precision_model_names_its_dtype(tmp_path: Path) -> None:
+    model = saved("llama", tmp_path, torch.bfloat16)
+    recipe = mi.steer.switch_off([mi.Site("head", 0, 1)], reference=OTHERS)
+    assert "dtype=torch.bfloat16" in recipe.code(CLEAN, model)
+    agrees(model, recipe, recipe.code(CLEAN, model))
+
+
+def test_the_code_of_one_vector_at_two_layers_adds_it_at_both(tmp_path: Path) -> None:
+    model = saved("llama", tmp_path)
+    texts = ([CLEAN, OTHERS[0]], [CORRUPT, OTHERS[1]])
+    first = mi.steer.contrast(model, *texts, layer=0)
+    assert first.provenance["source"] == model.provenance["source"]
+    later = replace(mi.steer.contrast(model, *texts, layer=2), vector=first.vector)
+    code = (first.add(0.5) + later.add(0.5)).code(CLEAN)
+    assert "v0 = contrast" in code and "v1 = contrast" in code
+    one = mi.steer.contrast(model, *texts, layer=1)
+    agrees(model, one.add(0.4), one.add(0.4).code(CLEAN))
+
+
+def test_the_code_of_a_mean_at_the_first_position_counted_from_the_end(tmp_path: Path) -> None:
+    model, ids = saved("llama", tmp_path), [301, 290, 310, 277]  # no BOS: the first position is one like others
+    for position in (-4, -3):
+        recipe = mi.steer.switch_off([mi.Site("residual", 1, part="post", position=position)], reference=OTHERS)
+        agrees(model, recipe, recipe.code(ids, model), ids)
+
+
+def test_code_of_a_recipe_that_knows_no_model_asks_for_one(llama: Tiny) -> None:
+    recipe = mi.steer.scale([mi.Site("head", 0, 0)], 0)
+    with pytest.raises(ValueError, match=r"recipe\.code\(model=model\)"):
+        recipe.code(CLEAN)
+    assert "'tiny llama'" in recipe.code(CLEAN, llama.model)
+
+
+def test_hooks_at_a_position_that_the_prompt_lacks_say_so(small: Tiny) -> None:
+    bridge, length = small.model.bridge, small.ids().shape[1]
+    for position in (length, -length - 1):
+        recipe = mi.steer.scale([mi.Site("residual", 1, position=position)], 0)
+        with pytest.raises(ValueError, match=f"touches nothing: the prompt has {length} tokens"):
+            bridge.run_with_hooks(small.ids(), fwd_hooks=recipe.hooks(small.model))
+
+
+def test_a_step_that_is_no_edit_is_named(llama: Tiny) -> None:
+    result = mi.run(llama.model, CLEAN, mi.steer.scale([mi.Site("head", 0, 0)], 1))
+    assert result.warnings == ("L0H0 × 1 changes nothing",)
+    assert torch.equal(result.logits, mi.run(llama.model, CLEAN).logits)
 
 
 # -- maps -------------------------------------------------------------------------------------------------------------

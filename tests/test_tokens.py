@@ -110,6 +110,12 @@ def test_spaces_breaks_and_controls_have_signs() -> None:
     assert shown("\u202e")[-1][1] in ("control", "partial")
 
 
+def test_a_sign_of_the_texts_own_is_not_taken_for_a_space() -> None:
+    assert shown("·", byte_fallback)[-1] != shown(" ", byte_fallback)[-1]
+    for sign in "·↵⇥␍":
+        assert tokens._glyph(sign) == f"‹U+{ord(sign):04X}›"
+
+
 def test_a_part_of_a_character_is_its_bytes() -> None:
     assert shown("€") == [("‹E2›", "partial"), ("‹82›", "partial"), ("‹AC›", "partial")]
     assert shown("€", byte_fallback) == [("‹E2›", "partial"), ("‹82›", "partial"), ("‹AC›", "partial")]

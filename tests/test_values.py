@@ -279,6 +279,9 @@ def everything(width: int = 20) -> Recipe:
         {"op": "replace"},
         {"op": "scale", "amount": float("nan")},
         {"op": "zero", "strength": float("inf")},
+        {"op": "scale", "amount": True},
+        {"op": "scale", "amount": "2"},
+        {"op": "replace", "prompt": ["a"]},
     ],
 )
 def test_an_impossible_intervention_is_refused_when_it_is_made(fields: dict[str, Any]) -> None:
@@ -296,6 +299,40 @@ def test_a_direction_is_one_finite_vector(vector: np.ndarray) -> None:
 def test_a_directions_scale_is_a_finite_number(fields: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"norm .* natural"):
         direction(**fields)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"layer": -1}, {"layer": 1.0}, {"layer": True}, {"positive": "one text"}, {"negative": (1,)}]
+)
+def test_a_directions_place_and_texts_are_checked(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(fields))):
+        direction(**fields)
+
+
+def test_directions_are_equal_when_all_but_their_provenance_is() -> None:
+    assert direction() == direction(provenance={"model": "m"}) and len({direction(), direction()}) == 1
+    others = [direction(layer=2), direction(norm=4.0), direction(natural=0.4), direction(name="n"), direction(21)]
+    assert all(other != direction() for other in others)
+
+
+def test_what_a_direction_adds_knows_its_model() -> None:
+    assert direction(provenance={"source": "gpt2"}).add().provenance == {"source": "gpt2"}
+
+
+@pytest.mark.parametrize("texts", ["one text", (1, 2), ()])
+def test_a_reference_is_a_list_of_texts(texts: Any) -> None:
+    with pytest.raises(ValueError, match="reference set"):
+        Reference(texts)
+
+
+def test_what_changes_nothing_says_so() -> None:
+    idle = (
+        *mi.Selection((HEAD,)).scale(1).interventions,
+        *direction().add(0).interventions,
+        *zero().at(0).interventions,
+    )
+    assert all(step.changes_nothing for step in idle)
+    assert not any(step.changes_nothing for step in everything().interventions)
 
 
 def test_a_direction_has_length_one() -> None:
@@ -397,6 +434,13 @@ def spoiled(data: dict[str, Any]) -> list[Any]:
         *({**data, "interventions": [{k: v for k, v in step.items() if k != left_out}]} for left_out in ("op", "site")),
         {**data, "interventions": "zero"},
         {**data, "references": [1]},
+        {**data, "references": {key: ["other texts"] for key in data["references"]}},
+        {**data, "references": {key: "abc" for key in data["references"]}},
+        {**data, "provenance": []},
+        *({**data, "directions": {key: {**entry, **change}}} for change in (
+            {"norm": True}, {"norm": 4.0}, {"layer": 2}, {"layer": "1"}, {"layer": -1}, {"name": 5}, {"name": "other"},
+            {"positive": "up"}, {"positive": [1]}, {"negative": ["up"]}, {"vector": 5},
+        )),
         {**data, "directions": {key: {**entry, "path": "/etc/passwd"}}},
         {**data, "directions": {key: {**entry, "vector": "no base64!"}}},
         {**data, "directions": {key: {**entry, "norm": "3"}}},

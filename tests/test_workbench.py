@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 import mi_widgets as mi
+from mi_widgets.model import Stopped
 from mi_widgets.view import Panel
 from mi_widgets.workbench.live import Live
 
@@ -244,6 +246,16 @@ PROMPTS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
+def test_a_views_recipe_knows_its_prompt(llama: Tiny, prompt: str) -> None:
+    shown = mi.AttentionView(llama.model, PROMPTS[prompt], directions={})
+    shown.picks, shown.act = [(0, 0, 0)], MEAN
+    shown.receive({"type": "code"})
+    assert shown.error == {} and shown.code == shown.recipe.code()
+    wanted = CLEAN if prompt == "text" else llama.model.ids(PROMPTS[prompt])[0].tolist()
+    assert f"\nprompt = {wanted!r}\n" in shown.code
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
 def test_the_code_of_a_click_gives_the_number_of_the_click(prompt: str, tmp_path: Any, capsys: Any) -> None:
     tiny.hugging_face("llama").save_pretrained(tmp_path)
     tiny.tokenizer().save_pretrained(tmp_path)
@@ -309,6 +321,51 @@ def test_a_stop_keeps_what_is_done(llama: Tiny, monkeypatch: pytest.MonkeyPatch)
     assert result["control"] is not None and result["before"]["text"] is None
 
 
+def test_a_run_that_is_stopped_before_its_first_number_raises(fresh: mi.Model) -> None:
+    shown = mi.AttentionView(fresh, CLEAN, directions={})
+    shown.picks, shown.act = [(0, 0, 0)], ZERO
+    old = shown.run()
+    held = Held(fresh)
+    threading.Timer(0.2, lambda: (shown.stop(), held.let_go())).start()
+    shown.picks = [(0, 1, 1)]
+    with pytest.raises(Stopped, match="before it had a number"):
+        shown.run()
+    assert shown.result == old and shown.status == "stopped"
+
+
+def filling(model: mi.Model) -> mi.AttributionView:
+    """A view whose maps have begun to fill, and have far to go."""
+    pair = mi.Pair(CLEAN, tiny.CORRUPT, "a", " John")
+    shown = mi.AttributionView(model, mi.Task((pair,) * 30, metric="accuracy"), pairs=30, directions={})
+    while not shown.panels or not shown.grids[0].values.count():
+        time.sleep(0.01)
+    return shown
+
+
+def test_a_stop_ends_the_run_and_leaves_the_maps_to_fill(fresh: mi.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, maps = filling(fresh), []
+
+    def stop(*_: Any, **__: Any) -> None:
+        maps.append(len(shown.grids))
+        shown.stop()
+        fresh.worker.check()
+
+    monkeypatch.setattr("mi_widgets.workbench.live.generate", stop)
+    shown.picks, shown.act = [(0, 0, 0)], ZERO
+    shown.run()
+    shown.wait()
+    assert maps == [1], "the maps had not yet come to the second one"
+    assert len(shown.grids) == 2 and all(grid.values.count() == grid.values.size for grid in shown.grids)
+
+
+def test_a_stop_without_a_run_ends_the_maps_and_keeps_what_is_done(fresh: mi.Model) -> None:
+    shown = filling(fresh)
+    shown.stop()
+    shown.wait()
+    assert shown.error == {} and shown.progress == {} and shown.status == "stopped"
+    assert len(shown.grids) == 1 and shown.grids[0].values.count() > 0
+
+
 def test_a_newer_run_waits_its_turn_and_wins(fresh: mi.Model) -> None:
     shown = mi.AttentionView(fresh, CLEAN, directions={})
     held = Held(fresh)
@@ -319,6 +376,35 @@ def test_a_newer_run_waits_its_turn_and_wins(fresh: mi.Model) -> None:
     held.let_go()
     shown.wait()
     assert shown.result["picks"] == [[0, 1, 1]]
+
+
+@pytest.mark.parametrize("kind", VIEWS)
+def test_a_run_after_a_weight_edit_draws_the_map_again(fresh: mi.Model, kind: str) -> None:
+    small = Tiny("llama")
+    small.__dict__["model"] = fresh
+    shown = VIEWS[kind](small)
+    shown.picks, shown.act = [(0, 0, 0)], ZERO
+    shown.run()
+    drawn, printed = shown.grids[0].values.copy(), shown.provenance["weights"]
+    assert not any("drawn again" in note for note in shown.result["notes"])
+    for parameter in fresh._source.parameters():
+        parameter.data.mul_(1.1)
+    shown.run()
+    shown.wait()
+    assert any("drawn again" in note for note in shown.result["notes"])
+    assert shown.provenance["weights"] == fresh.weights != printed
+    assert shown.grids[0].provenance["weights"] == fresh.weights
+    again = VIEWS[kind](small)
+    np.testing.assert_allclose(shown.grids[0].values, again.grids[0].values, atol=1e-5)
+    assert np.abs(shown.grids[0].values - drawn).max() > 1e-3
+
+
+def test_a_head_that_cannot_be_opened_becomes_a_card(fresh: mi.Model) -> None:
+    shown = mi.AttentionView(fresh, CLEAN, directions={})
+    opened = shown.opened
+    shown.receive({"type": "open", "row": tiny.LAYERS, "col": 0})
+    settled(shown)
+    assert f"no layer {tiny.LAYERS}, head 0" in shown.error["why"] and shown.opened == opened
 
 
 def test_a_model_without_attention_is_told_in_words() -> None:

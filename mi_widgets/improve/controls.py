@@ -1,13 +1,15 @@
 """Controls: edits of the same kind and size that aim at nothing in particular.
 
-For picked cells: random sets of other cells of the same layers; an edit of cells elsewhere, or of cells that do
-nothing, flatters any selection. Where the layers hold too few distinct sets, neighbouring layers are drawn from as
-well, and `describe` says how many are of which kind. For a direction: random directions of the same length.
+For picked cells: random sets of other cells of the same layers, none of which lies inside a picked one; an edit of
+cells elsewhere, or of cells that do nothing, flatters any selection. Where the layers hold too few distinct sets,
+neighbouring layers are drawn from as well, and `describe` says how many are of which kind. For a direction: random
+directions of the same length.
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -42,37 +44,56 @@ def controls(model: Model, recipe: Recipe, draws: int = 20, seed: int = 0, lengt
 
 def describe(recipe: Recipe, found: Sequence[Recipe]) -> str:
     """What the controls of a recipe are, in words; to follow a number."""
-    if all(step.op == "add" for step in recipe.interventions):
-        return "random directions of the same length"
-    n, kind = len(recipe.sites), recipe.sites[0].kind
-    noun = {"head": "head", "residual": "residual cell", "ffn": "FFN output"}.get(kind, kind)
-    what = f"random sets of {n} other {noun}s" if n > 1 else f"random other {noun}s"
+    cells, turned = _cells(recipe), len(_cells(recipe)) < len(recipe.sites)
+    directions = "random directions of the same length"
+    if not cells:
+        return directions
+    nouns = Counter(_NOUNS.get(site.kind, site.kind) for site in cells)
+    counted = " and ".join(f"{n} other {noun}{'s' * (n > 1)}" for noun, n in nouns.items())
+    what = f"random sets of {counted}" if len(cells) > 1 else f"random other {next(iter(nouns))}s"
     same = "the same layer" if len(_layers(recipe)) == 1 else "the same layers"
     far = sum(not _layers(control) <= _layers(recipe) for control in found)
-    if not far:
-        return f"{what} of {same}"
-    return f"{what} ({len(found) - far} of {same}, {far} reaching into neighbouring ones)"
+    where = f" ({len(found) - far} of {same}, {far} reaching into neighbouring ones)" if far else f" of {same}"
+    return what + where + (f", with {directions}" if turned else "")
+
+
+_NOUNS = {"residual": "residual cell", "ffn": "FFN output"}
+
+
+def _cells(recipe: Recipe) -> tuple[Site, ...]:
+    """The sites that a control moves elsewhere; a direction stays where it is and is turned."""
+    return tuple(dict.fromkeys(step.site for step in recipe.interventions if step.op != "add"))
 
 
 def _layers(recipe: Recipe) -> set[int | None]:
-    return {site.layer for site in recipe.sites}
+    return {site.layer for site in _cells(recipe)}
 
 
 def _draw(model: Model, recipe: Recipe, rng: random.Random, length: int | None, reach: int) -> Recipe:
     """One control: the same steps at random other places, or along random directions; empty when places run out."""
     moved: dict[Site, Site] = {}
-    for site in dict.fromkeys(i.site for i in recipe.interventions if i.op != "add"):
-        taken = {_absolute(place, length) for place in (*recipe.sites, *moved.values())}
-        others = [place for place in _others(model, site, length, reach) if place not in taken]
+    for site in _cells(recipe):
+        taken = [_absolute(place, length) for place in (*recipe.sites, *moved.values())]
+        others = [place for place in _others(model, site, length, reach) if not _meets(place, taken)]
         if not others:
             return Recipe()
         moved[site] = rng.choice(others)
-    turned = {i.direction.hash: _random_direction(i.direction, rng) for i in recipe.interventions if i.direction}
+    turned = {i.direction: _random_direction(i.direction, rng) for i in recipe.interventions if i.direction}
     steps = (
-        replace(i, direction=turned[i.direction.hash]) if i.direction else replace(i, site=moved[i.site])
+        replace(i, direction=turned[i.direction]) if i.direction else replace(i, site=moved[i.site])
         for i in recipe.interventions
     )
     return Recipe(tuple(steps))
+
+
+def _meets(place: Site, taken: Sequence[Site]) -> bool:
+    """Whether a place is one of those that are taken, lies inside one (a head at one position), or holds one."""
+
+    def same(other: Site) -> bool:
+        apart = None not in (place.position, other.position) and place.position != other.position
+        return not apart and replace(place, position=None) == replace(other, position=None)
+
+    return any(map(same, taken))
 
 
 def _absolute(site: Site, length: int | None) -> Site:

@@ -42,7 +42,7 @@ def evaluate(
     Raises when the task has too few groups to hold any back, and when the recipe changes nothing.
     """
     model = Model.of(model)
-    if not any(step.strength for step in recipe.interventions):
+    if all(step.changes_nothing for step in recipe.interventions):
         raise ValueError("the recipe changes nothing, so there is nothing to evaluate")
     metric = metric or task.metric
     items = task.report

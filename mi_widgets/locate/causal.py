@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ import torch
 
 from ..grid import Axis, Grid
 from ..intervention import Intervention, Recipe, Reference
-from ..model import Model, hook_name
+from ..model import Model, Stopped, hook_name
 from ..run import metric_name, pair_reader
 from ..site import Site
 from ..task import Pair, Task
@@ -86,24 +88,29 @@ def refine(
     part: str | None = None,
     split: str = "fit",
     progress: Progress = False,
+    stop: Event | None = None,
 ) -> Iterator[Grid]:
     """The same map while it grows: yields partial Grids, exact from the start, the last layers first.
 
-    Cells that are not done yet are masked. Arguments as in `causal`.
+    Cells that are not done yet are masked. stop: an event that ends it when it is set, from any thread and in the
+    middle of a pass; what was yielded stays. Other arguments as in `causal`.
     """
     model, task = Model.of(model), Task.of(task)
-    under_way = model.do(lambda: _Map(model, task, _items(task, split), objects, method, part, None))
-    yield from _steps(model, under_way, None, _ticker(progress))
+    with suppress(Stopped):
+        under_way = model.do(lambda: _Map(model, task, _items(task, split), objects, method, part, None), stop)
+        yield from _steps(model, under_way, None, _ticker(progress), stop)
 
 
 def _items(task: Task, split: str) -> Sequence[Pair]:
     return task.split(split) if task.has_splits else task.items
 
 
-def _steps(model: Model, under_way: _Map, sites: Sequence[Site] | None, tick: Tick) -> Iterator[Grid]:
+def _steps(
+    model: Model, under_way: _Map, sites: Sequence[Site] | None, tick: Tick, stop: Event | None = None
+) -> Iterator[Grid]:
     """Each step on the worker, wherever the caller is."""
     steps = under_way.fill(sites, tick)
-    while (grid := model.do(lambda: next(steps, None))) is not None:
+    while (grid := model.do(lambda: next(steps, None), stop)) is not None:
         yield grid
 
 

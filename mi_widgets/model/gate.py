@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Any, TypeVar
 
 import torch
@@ -43,10 +43,12 @@ class Model:
     points: dict[str, Any]
     """The twin's hook points by name, aliases included."""
     _seen: list[tuple[Any, ...]]
-    _versions: list[int]
-    _copies: bool
+    _copied: list[torch.Tensor]
+    _copied_sum: str
     _joins: bool | None
     _kept: dict[tuple[str, str, str], dict[str, torch.Tensor]]
+    _kept_of: str
+    _weights: str | None
 
     def __init__(self, source: Any, tokenizer: Any = None, name: str = "") -> None:
         if isinstance(source, Model):
@@ -108,14 +110,20 @@ class Model:
 
     @property
     def weights(self) -> str:
-        """A short hash of the weights as they are now; printed on every figure and card."""
-        return self.do(lambda: checksum(list(self.twin.original_model.parameters()))[:8])
+        """A short hash of the weights as they are now; printed on every figure and card. Taken once a job."""
+        return self.do(self._hashed)
+
+    def _hashed(self) -> str:
+        if self._weights is None:
+            self._weights = checksum(list(self.twin.original_model.parameters()))[:8]
+        return self._weights
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What figures, recipes and cards say: the model's name, its weights' hash, where it was loaded from."""
+        """What figures, recipes and cards say: name, weights' hash, where it was loaded from, and in which dtype."""
         source = getattr(self._source.config, "_name_or_path", "") or self.name
-        return {"model": self.name, "weights": self.weights, "source": _without_home(source)}
+        dtype = str(next(self._source.parameters()).dtype).removeprefix("torch.")
+        return {"model": self.name, "weights": self.weights, "source": _without_home(source), "dtype": dtype}
 
     def close(self) -> None:
         """Stop what runs and free the twin; the user's model stays."""
@@ -124,11 +132,15 @@ class Model:
 
     # -- work -----------------------------------------------------------------------------------------------------
 
-    def do(self, work: Callable[[], T]) -> T:
-        """Run `work` on the worker and wait. From inside a hook of a running pass this raises."""
+    def do(self, work: Callable[[], T], stop: Event | None = None) -> T:
+        """Run `work` on the worker and wait. From inside a hook of a running pass this raises.
+
+        stop: an event that ends the work before its next block when it is set, from any thread; then `Stopped` is
+        raised here.
+        """
         if self.worker.is_current and self._running:
             raise RuntimeError("this model is in the middle of a forward pass; do not run it from inside a hook")
-        return self.worker.do(work)
+        return self.worker.do(work, stop)
 
     def submit(self, work: Callable[[], T], owner: Any = None) -> Job:
         """Queue `work` and return its Job; a newer job of the same owner replaces an older one."""
@@ -142,31 +154,37 @@ class Model:
             yield
 
     def _refresh(self) -> None:
-        """A new twin when tensors of the model were replaced; most edits in place are seen without one."""
+        """A new twin when tensors of the model were replaced; edits in place are seen without one.
+
+        Not so where the twin holds copies (of joint query-key-value weights, which a bridge takes apart): those are
+        compared by their checksum.
+        """
+        self._weights = None
         if getattr(self._bridge, "compatibility_mode", False):
             raise ValueError(
                 "the bridge is in compatibility mode, whose folded weights cannot be mirrored; boot another bridge "
                 "without enable_compatibility_mode()"
             )
-        seen, versions = twin.watch(self._source)
-        if self._seen != seen or (self._copies and self._versions != versions):
+        seen = twin.watch(self._source)
+        if self._seen != seen or self._copied_sum != checksum(self._copied):
             self._forget()
             self.twin = twin.boot(self._source, self.tokenizer, self.name)
             self.points = dict(self.twin.hook_dict)
-            self._copies = twin.keeps_copies(self._source, self.twin)
+            self._copied = twin.copied(self._source, self.twin)
+            self._copied_sum = checksum(self._copied)
             twin.before_each_block(self.twin, self.worker.check)
-        if self._versions != versions:
-            self._kept.clear()
-        self._seen, self._versions = seen, versions
+        self._seen = seen
 
     def _forget(self) -> None:
         self.twin = None
         self.points = {}
         self._seen = []
-        self._copies = False
-        self._versions = []
+        self._copied = []
+        self._copied_sum = ""
         self._joins = None
         self._kept = {}
+        self._kept_of = ""
+        self._weights = None
 
     # -- shape ----------------------------------------------------------------------------------------------------
 
@@ -292,20 +310,21 @@ class Model:
     def activations(self, prompt: str, name: str) -> torch.Tensor:
         """The activation [pos, ...] of one hook on one prompt; its whole family (all layers) is kept for reuse."""
         family = self._family(name)
-        key = ("prompt", prompt, family[0])
-        if key not in self._kept:
-            caught = self.capture(self.ids(prompt), family)
-            self._keep(key, {member: x[0] for member, x in caught.items()})
-        return self._kept[key][name]
+
+        def catch() -> dict[str, torch.Tensor]:
+            return {member: x[0] for member, x in self.capture(self.ids(prompt), family).items()}
+
+        return self._recall(("prompt", prompt, family[0]), catch)[name]
 
     def means(self, reference: Reference, name: str) -> torch.Tensor:
         """Means [2, ...] of one hook over reference texts: of position 0, and of all other positions pooled."""
         family = self._family(name)
-        key = ("mean", reference.hash, family[0])
-        if key not in self._kept:
+
+        def average() -> dict[str, torch.Tensor]:
             runs = [self.capture(self.ids(text), family) for text in reference.texts]
-            self._keep(key, {member: _first_and_rest([run[member][0] for run in runs]) for member in family})
-        return self._kept[key][name]
+            return {member: _first_and_rest([run[member][0] for run in runs]) for member in family}
+
+        return self._recall(("mean", reference.hash, family[0]), average)[name]
 
     def _family(self, name: str) -> list[str]:
         """The same hook in every layer that has it: one pass catches them all."""
@@ -316,10 +335,18 @@ class Model:
         names = (f"blocks.{layer}.{site}" for layer in range(self.n_layers))
         return [member for member in names if member in self.points]
 
-    def _keep(self, key: tuple[str, str, str], value: dict[str, torch.Tensor]) -> None:
-        while len(self._kept) >= _KEPT:
-            self._kept.pop(next(iter(self._kept)))
-        self._kept[key] = value
+    def _recall(
+        self, key: tuple[str, str, str], make: Callable[[], dict[str, torch.Tensor]]
+    ) -> dict[str, torch.Tensor]:
+        """What is kept under a key; made anew when it is not, or when the weights have changed since."""
+        if self._kept_of != self.weights:
+            self._kept.clear()
+            self._kept_of = self.weights
+        if key not in self._kept:
+            while len(self._kept) >= _KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[key] = make()
+        return self._kept[key]
 
     def record(self, prompt: Prompt) -> Recording:
         """One run of a prompt, kept so that `sweep` can join it at any layer."""

@@ -102,6 +102,8 @@ def _compile(model: Model, step: Intervention, clock: Clock) -> Edit:
     def change(x: torch.Tensor) -> torch.Tensor:
         columns = _columns(site, clock, x.shape[1])
         if not columns:
+            if clock.length is None and x.shape[1] > 1:  # a whole prompt, and the position is not in it
+                raise _outside(site, x.shape[1])
             return x
         place: tuple[slice, ...] = (slice(None), slice(columns.start, columns.stop))
         if site.index is not None:
@@ -123,9 +125,11 @@ def _absolute(site: Site, length: int) -> int:
 def _refuse_outside(site: Site, clock: Clock) -> None:
     assert clock.length is not None
     if not 0 <= _absolute(site, clock.length) < clock.length:
-        raise ValueError(
-            f"{site} touches nothing: the prompt has {clock.length} tokens (positions 0 to {clock.length - 1})"
-        )
+        raise _outside(site, clock.length)
+
+
+def _outside(site: Site, length: int) -> ValueError:
+    return ValueError(f"{site} touches nothing: the prompt has {length} tokens (positions 0 to {length - 1})")
 
 
 def _columns(site: Site, clock: Clock, width: int) -> range:

@@ -148,7 +148,6 @@ def _visible(raw: bytes) -> tuple[str, str]:
 def _glyph(character: str) -> str:
     if character in _GLYPHS:
         return _GLYPHS[character]
-    invisible = (
-        unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"} or character in _BLANK
-    )
-    return f"‹U+{ord(character):04X}›" if invisible else character
+    hidden = unicodedata.category(character) in _UNSEEN or character in _BLANK
+    mistakable = character in _GLYPHS.values()  # a middle dot of the text's own is not a space
+    return f"‹U+{ord(character):04X}›" if hidden or mistakable else character

@@ -111,19 +111,26 @@ def named_tensors(source: nn.Module) -> dict[str, torch.Tensor]:
     return {name.replace("_original_component.", ""): tensor for name, tensor in _tensors(source)}
 
 
-def keeps_copies(source: nn.Module, bridge: TransformerBridge) -> bool:
-    """Whether some weights of a twin are copies, which an edit in place of the source does not reach.
+def copied(source: nn.Module, bridge: TransformerBridge) -> list[torch.Tensor]:
+    """The source's tensors of which a twin keeps copies, which an edit in place does not reach.
 
-    So it is with joint query-key-value weights, which a bridge takes apart.
+    So it is with joint query-key-value weights, which a bridge takes apart: with them, all of their module's tensors.
     """
-    known = {tensor.data_ptr() for _, tensor in _tensors(source)}
-    return any(parameter.data_ptr() not in known for parameter in bridge.original_model.parameters())
+    shared = {tensor.data_ptr() for _, tensor in _tensors(source)}
+    own = [name for name, p in bridge.original_model.named_parameters() if p.data_ptr() not in shared]
+    homes = {_home(name.replace("_original_component.", "")) for name in own}
+    tensors = named_tensors(source)
+    return [tensor for name, tensor in tensors.items() if _home(name) in homes] or (own and list(tensors.values()))
 
 
-def watch(source: nn.Module) -> tuple[list[tuple[Any, ...]], list[int]]:
-    """What a twin depends on: identity, storage, dtype and device of every tensor; and each one's edit counter."""
-    tensors = named_tensors(source).items()
-    return [(name, id(t), t.data_ptr(), t.dtype, t.device) for name, t in tensors], [t._version for _, t in tensors]
+def _home(name: str) -> str:
+    """The module that holds the module of a tensor: "h.0.attn" of "h.0.attn.c_attn.weight"."""
+    return name.rsplit(".", 2)[0]
+
+
+def watch(source: nn.Module) -> list[tuple[Any, ...]]:
+    """What a twin depends on: identity, storage, dtype and device of every tensor."""
+    return [(name, id(t), t.data_ptr(), t.dtype, t.device) for name, t in named_tensors(source).items()]
 
 
 def before_each_block(bridge: TransformerBridge, check: Callable[[], None]) -> None:

@@ -26,10 +26,10 @@ class Job:
 
     _ids = itertools.count(1)
 
-    def __init__(self) -> None:
+    def __init__(self, stop: threading.Event | None = None) -> None:
         self.id = next(Job._ids)
         self.future: Future[Any] = Future()
-        self._stop = threading.Event()
+        self._stop = stop or threading.Event()
 
     def stop(self) -> None:
         """Ask the job to end; one that has not begun never begins."""
@@ -57,14 +57,15 @@ class Worker:
         self.job: Job | None = None
         self.closed = False
 
-    def do(self, work: Callable[[], T]) -> T:
+    def do(self, work: Callable[[], T], stop: threading.Event | None = None) -> T:
         """Run `work` on the worker and wait for it; from the worker's own thread, run it at once.
 
         An interrupt of the waiting cell stops the job, waits until it has ended if it had begun, and is then raised.
+        stop: see `Model.do`; several jobs may share one.
         """
         if self.is_current:
             return work()
-        job = self.submit(work)
+        job = self.submit(work, stop=stop)
         try:
             return job.future.result()
         except KeyboardInterrupt:
@@ -73,9 +74,9 @@ class Worker:
                 wait([job.future])
             raise
 
-    def submit(self, work: Callable[[], T], owner: Any = None) -> Job:
+    def submit(self, work: Callable[[], T], owner: Any = None, stop: threading.Event | None = None) -> Job:
         """Queue `work`. With an owner, an unfinished earlier job of the same owner is stopped first."""
-        job = Job()
+        job = Job(stop)
         with self._lock:
             if self.closed:
                 raise RuntimeError("this model is closed; make a new one with mi.load() or mi.Model(...)")
@@ -111,6 +112,7 @@ class Worker:
         self._thread, self.job = threading.current_thread(), job
         try:
             with self._around():
+                self.check()
                 result = work()
         except BaseException as error:
             job.future.set_exception(error)

@@ -41,32 +41,33 @@ def contrast(positive, negative, name):
 '''
 
 
-def transformer_lens(
-    recipe: Recipe, prompt: str | Sequence[int] | None = None, read: tuple[Any, Any] | None = None
-) -> str:
+def transformer_lens(recipe: Recipe, prompt: str | Sequence[int] | None = None) -> str:
     """The program: load the bridge, build the hooks, run before and after, print what changed.
 
-    prompt: the text, or the token ids, to run; by default those in the recipe's provenance.
-    read: (answer, foil) for the logit difference; by default those in the provenance, else the top tokens are printed.
+    prompt: the text, or the token ids, to run; by default those in the recipe's provenance. Where that names an answer
+    and a foil the program prints their logit difference, else the top tokens.
     """
-    return _Program(recipe, prompt, read).text()
+    return _Program(recipe, prompt).text()
 
 
 class _Program:
-    def __init__(self, recipe: Recipe, prompt: str | Sequence[int] | None, read: tuple[Any, Any] | None) -> None:
+    def __init__(self, recipe: Recipe, prompt: str | Sequence[int] | None) -> None:
         self.steps = [step for step in recipe.interventions if step.strength != 0]
         known = recipe.provenance
         self.prompt = prompt if prompt is not None else known.get("prompt", "The capital of France is")
-        self.read = read or (known.get("answer"), known.get("foil"))
-        self.source = known.get("source") or known.get("model") or "your/model"
+        self.read = (known.get("answer"), known.get("foil"))
+        self.source = str(known.get("source") or known.get("model") or "")
+        if not self.source:
+            raise ValueError("the recipe does not say which model it is for: recipe.code(model=model) does")
+        self.dtype = known.get("dtype", "float32")
         self.references = list(dict.fromkeys(s.reference for s in self.steps if s.reference))
-        self.directions = list({s.direction.hash: s.direction for s in self.steps if s.direction}.values())
+        self.directions = list(dict.fromkeys(s.direction for s in self.steps if s.direction))
 
     def text(self) -> str:
         parts = [self._head(), _EDIT]
         parts += [_MEANS] if self.references else []
         parts += [_CONTRAST] if self.directions else []
-        body = [line for group in (self._values(), self._hooks(), self._run()) for line in group]
+        body = [line for group in (self._tokens(), self._values(), self._hooks(), self._run()) for line in group]
         return "\n".join([*parts, "", *body]).replace("\n\n\n\n", "\n\n\n") + "\n"
 
     def _head(self) -> str:
@@ -74,8 +75,12 @@ class _Program:
         source = f"os.path.expanduser({self.source!r})" if folder else repr(self.source)
         imports = [*(["import os"] if folder else []), "import numpy as np", "import torch"]
         imports.append("from transformer_lens.model_bridge import TransformerBridge")
-        settings = ["torch.set_grad_enabled(False)", f"bridge = TransformerBridge.boot_transformers({source})"]
+        dtype = "" if self.dtype == "float32" else f", dtype=torch.{self.dtype}"
+        settings = ["torch.set_grad_enabled(False)", f"bridge = TransformerBridge.boot_transformers({source}{dtype})"]
         return "\n".join([*imports, "", *settings, f"prompt = {self.prompt!r}", ""])
+
+    def _tokens(self) -> list[str]:
+        return [f"tokens = {'bridge.to_tokens(prompt)' if isinstance(self.prompt, str) else 'torch.tensor([prompt])'}"]
 
     def _values(self) -> list[str]:
         """Lines that compute the tensors the hooks need."""
@@ -123,19 +128,21 @@ class _Program:
         assert step.reference is not None
         number = self.references.index(step.reference)
         index = "" if step.site.index is None else f"[{step.site.index}]"
-        first, rest = (f"lambda x: {kind}{number}[{name!r}]{index}" for kind in ("first", "rest"))
-        if step.site.position is None:
-            return [entry(":1", first), entry("1:", rest)]
-        return [entry(_positions(step.site), first if step.site.position == 0 else rest)]
+        position, first, rest = step.site.position, f"first{number}", f"rest{number}"
+        taken = {":1": first, "1:": rest} if position is None else {_positions(step.site): rest}
+        if position == 0:
+            taken = {"0:1": first}
+        elif position is not None and position < 0:  # counted from the end it may be the first one
+            taken = {_positions(step.site): f"({first} if tokens.shape[1] == {-position} else {rest})"}
+        return [entry(place, f"lambda x: {mean}[{name!r}]{index}") for place, mean in taken.items()]
 
     def _amount(self, step: Intervention) -> str:
         assert step.direction is not None and step.amount is not None
-        number = [d.hash for d in self.directions].index(step.direction.hash)
+        number = self.directions.index(step.direction)
         return f"{step.amount * step.direction.norm!r} * v{number}"
 
     def _run(self) -> list[str]:
         lines = [
-            f"tokens = {'bridge.to_tokens(prompt)' if isinstance(self.prompt, str) else 'torch.tensor([prompt])'}",
             "before = bridge(tokens)[0, -1]",
             "after = bridge.run_with_hooks(tokens, fwd_hooks=hooks)[0, -1]",
         ]

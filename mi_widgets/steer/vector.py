@@ -35,7 +35,8 @@ def contrast(
     norm = torch.cat([*up, *down]).norm(dim=-1).median().item()
     length = difference.norm().item()
     unit = (difference / length).cpu().numpy()
-    return Direction(unit, layer, norm, length / norm, name, tuple(positive), tuple(negative))
+    texts = (tuple(positive), tuple(negative))
+    return Direction(unit, layer, norm, length / norm, name, *texts, provenance=model.provenance)
 
 
 def _tokens(model: Model, texts: Sequence[str], layer: int) -> list[torch.Tensor]:

@@ -14,7 +14,7 @@ KINDS = ("mean", "zero")
 def checked(act: Mapping[str, Any], directions: Sequence[Mapping[str, Any]]) -> Act:
     """The act in its plain form, or a ValueError that names what is wrong with it."""
     verb = act.get("verb")
-    if verb not in FIELDS:
+    if not isinstance(verb, str) or verb not in FIELDS:
         raise ValueError(f"verb {verb!r} is none of {', '.join(FIELDS)}")
     _same_fields(act, verb)
     if verb == "switch_off":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from ..grid import Axis as GridAxis
 from ..grid import Grid
 from ..intervention import Direction
+from ..model import Job, Stopped
 from ..model.tokens import Prompt
 from ..run import Texts
 from ..view import AttentionMap, Axis, Panel, mapping, picture
@@ -36,6 +38,7 @@ class AttentionView(Live, AttentionMap):
         foil: Texts | None = None,
         directions: Mapping[str, Direction] | None = None,
     ) -> None:
+        self._opening: Job | None = None
         super().__init__(model, prompt, answer, foil, directions, title="Attention: where every head looks")
         self.on("open", self._queue_open)
 
@@ -43,7 +46,7 @@ class AttentionView(Live, AttentionMap):
         pictures, away = self.model.do(self._heads)
         self._grids = [_summary(away, self.model.provenance)]
         self.panels = [replace(mapping.panel(self._grids[0], "heads"), thumbnails=pictures, causal=True)]
-        self.model.do(lambda: self._open(*_busiest(away)))
+        self.model.do(lambda: self._open(*(self.opened or _busiest(away))))
 
     def _heads(self) -> tuple[np.ndarray, np.ndarray]:
         """Thumbnails [layer, head, s, s] and the share of attention off the first token [layer, head]."""
@@ -56,9 +59,23 @@ class AttentionView(Live, AttentionMap):
         return f"blocks.{layer}.attn.hook_pattern"
 
     def _queue_open(self, row: int, col: int) -> None:
-        self.model.submit(lambda: self._open(row, col))
+        """Open a head; the latest click wins."""
+        if self._opening is not None:
+            self._opening.stop()
+        self._opening = job = self.model.submit(lambda: self._open(row, col))
+        job.future.add_done_callback(self._say_if_lost)
+
+    def _say_if_lost(self, opened: Future[None]) -> None:
+        failure = None if opened.cancelled() else opened.exception()
+        if failure is not None and not isinstance(failure, Stopped):
+            self.explain(failure, what="This head cannot be opened")
 
     def _open(self, row: int, col: int) -> None:
+        rows, cols = self.panels[0].shape
+        if not (row < rows and col < cols):
+            raise ValueError(
+                f"there is no layer {row}, head {col}: {self.model.name} has {rows} layers of {cols} heads"
+            )
         name = self._pattern(row)
         pattern = self.model.capture(self._before.ids[None], [name], keep=lambda x: x[0, col].float().cpu().numpy())
         labels = [token["text"] for token in self.tokens]

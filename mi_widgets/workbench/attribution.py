@@ -20,7 +20,8 @@ class AttributionView(Live, AttributionMap):
     """Layer × head and layer × position maps of exact denoising patching; pick cells and run the clean prompt without.
 
     task: a Pair, a list of Pairs, or a Task, of whose `fit` split the first `pairs` pairs are averaged.
-    The maps fill while you look, the last layers first; Stop keeps what is done, `wait()` waits for all of it.
+    The maps fill while you look, the last layers first; Stop ends a run, or without one the maps, and keeps what is
+    done; `wait()` waits for all of it.
     A map of several pairs shows positions only when all prompts have one length.
     directions: as in AttentionView. Runs use the first pair's clean prompt.
     """
@@ -38,45 +39,48 @@ class AttributionView(Live, AttributionMap):
         self._task = Task(items, metric=whole.metric, name=whole.name, seed=whole.seed)
         first = items[0]
         title = "Attribution: what carries the answer"
+        self._halt = threading.Event()
         super().__init__(model, first.clean, first.answer, first.foil, directions, title=title)
 
     def _draw(self) -> None:
         """Locate in a thread that only queues: each batch is a job of its own, so that a Run comes between two."""
-        self._halt = threading.Event()
-        self._locating: Future[None] = Future()
-        threading.Thread(target=self._locate, name="mi-locate", daemon=True).start()
+        self._halt.set()
+        self._halt = halt = threading.Event()
+        self._locating = located = Future[None]()
+        threading.Thread(target=self._locate, args=(halt, located), name="mi-locate", daemon=True).start()
 
     def stop(self) -> None:
-        """Stop the run, or the maps; what is done stays."""
-        self._halt.set()
-        super().stop()
+        """Stop the run; without one, the maps. What is done stays."""
+        if self._runs:
+            super().stop()
+        else:
+            self._halt.set()
 
     def wait(self) -> None:
         """Wait for the maps and for the run."""
         self._locating.result()
         super().wait()
 
-    def _locate(self) -> None:
-        """Fill both maps, showing each batch as it comes."""
+    def _locate(self, halt: threading.Event, located: Future[None]) -> None:
+        """Fill both maps, showing each batch as it comes; `halt` ends it."""
         try:
             for number, objects in enumerate(self._objects()):
-                self._fill(number, objects)
+                self._fill(number, objects, halt)
         except Exception as error:
             self.fail(error)
-            self._locating.set_exception(error)
+            located.set_exception(error)
         else:
-            self._locating.set_result(None)
-        self.progress = {}
+            located.set_result(None)
+            if halt is self._halt and not self._runs:
+                self._rest("stopped" if halt.is_set() else self.status)
 
-    def _fill(self, number: int, objects: str) -> None:
+    def _fill(self, number: int, objects: str, halt: threading.Event) -> None:
         began = time.monotonic()
 
         def report(done: int, total: int) -> None:
             self._report(done, total, began, f"{objects} map")
 
-        for grid in refine(self.model, self._task, objects, split="all", progress=report):
-            if self._halt.is_set():
-                return
+        for grid in refine(self.model, self._task, objects, split="all", progress=report, stop=halt):
             self._show(number, grid)
 
     def _objects(self) -> list[str]:

@@ -25,7 +25,6 @@ from ..model.tokens import Prompt
 from ..run import Run, Texts, generate, metric_name, reader, run
 from ..selection import Selection
 from ..site import Site
-from ..steer.code import transformer_lens
 from ..view import mapping
 from ..view.loop import Loop
 from .directions import cheerful
@@ -57,6 +56,7 @@ class Live(Loop):
         self._text = prompt
         self._grids: list[Grid] = []
         self._job: Job | None = None
+        self._answered: Job | None = None  # the one whose numbers are shown
         self._refuse_length()
         self._before: Run = run(self._model, prompt)
         self._source = self._model.provenance
@@ -91,7 +91,7 @@ class Live(Loop):
             raise ValueError(f"the prompt has {n} tokens, {type(self).__name__} shows at most {self.most_tokens}")
 
     def _draw(self) -> None:
-        """Fill `_grids` and `panels`; what a subclass is for. Runs once, before anything else is queued."""
+        """Fill `_grids` and `panels`; what a subclass is for. Runs first of all, and when the weights have changed."""
 
     # -- what is picked and drafted, from Python --------------------------------------------------------------------
 
@@ -109,7 +109,8 @@ class Live(Loop):
     def selection(self) -> Selection:
         """The picked cells as Sites; assign a Selection, or any Sites that are on screen, to pick them."""
         places = [self._grids[p].site(mapping.index(self._grids[p], row, col)) for p, row, col in self.picks]
-        provenance = {**self._source, "prompt": self.prompt, "answer": self._read[0], "foil": self._read[1]}
+        prompt = self._text if isinstance(self._text, str) else self._before.ids.tolist()
+        provenance = {**self._source, "prompt": prompt, "answer": self._read[0], "foil": self._read[1]}
         return Selection(tuple(places), provenance)
 
     @selection.setter
@@ -135,15 +136,25 @@ class Live(Loop):
         return picked.switch_off(act["kind"])
 
     def run(self) -> dict[str, Any]:
-        """Run the draft and wait: the result that the view shows. Raises what a click would show as a card."""
-        self._start()
+        """Run the draft and wait: the result that the view shows. Raises what a click would show as a card.
+
+        A run that is stopped returns what it has shown, and raises `Stopped` if that is nothing.
+        """
+        job = self._start()
         self._finish()
+        if self._answered is not job:
+            raise Stopped("the run was stopped, or replaced by a newer one, before it had a number to show")
         return self.result
 
     def stop(self) -> None:
         """Ask what runs to end; what was already shown stays."""
         if self._job is not None:
             self._job.stop()
+
+    @property
+    def _runs(self) -> bool:
+        """Whether a run is on its way."""
+        return self._job is not None and not self._job.future.done()
 
     def wait(self) -> None:
         """Wait until nothing runs for this view, and all that it offers is there; raises a failed job's error."""
@@ -159,17 +170,18 @@ class Live(Loop):
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
-    def _start(self) -> None:
+    def _start(self) -> Job:
         recipe, request = self.recipe, {"picks": [list(pick) for pick in self.picks], "act": dict(self.act)}
-        self._submit(lambda: self._answer(recipe, request))
+        return self._submit(lambda: self._answer(recipe, request))
 
-    def _submit(self, work: Callable[[], None]) -> None:
+    def _submit(self, work: Callable[[], None]) -> Job:
         """Queue work of this view; it replaces what the view was doing."""
         with self.hold_sync():
             self.error, self.progress, self.status = {}, {}, "waiting"
         self._job = None  # the job that this one stops has nothing to say any more
         self._job = job = self._model.submit(lambda: self._do(work), owner=self)
         job.future.add_done_callback(lambda future: self._settle(job))
+        return job
 
     def _do(self, work: Callable[[], None]) -> None:
         self.status = "running"
@@ -183,9 +195,12 @@ class Live(Loop):
         if failure is not None and not isinstance(failure, Stopped):
             self.fail(failure, fix="The model is as it was before. Change the draft and run again.")
             return
+        self._rest("stopped" if job.stopped else "idle")
+
+    def _rest(self, status: str) -> None:
+        """Nothing is on its way any more."""
         with self.hold_sync():
-            self.progress = {}
-            self.status = "stopped" if job.stopped else "idle"
+            self.progress, self.status = {}, status
 
     def _publish(self, **fields: Any) -> None:
         """Add fields to the result, if this is still what was asked for."""
@@ -195,7 +210,7 @@ class Live(Loop):
     def _answer(self, recipe: Recipe, request: dict[str, Any]) -> None:
         """On the worker: everything one run shows, numbers first."""
         self._before, after = run(self._model, self._text), run(self._model, self._text, recipe)
-        self._source = self._model.provenance
+        redrawn = self._redraw()
         before_metric, after_metric = (self._metric(r) for r in (self._before, after))
         self._model.worker.check()
         self.result = dict(
@@ -207,13 +222,23 @@ class Live(Loop):
             singles=[],
             sum_of_singles=None,
             control=None,
-            notes=self._notes(recipe),
+            notes=[*redrawn, *self._notes(recipe)],
             warnings=list(after.warnings),
             hooks=list(dict.fromkeys(hook_name(site) for site in recipe.sites)),
         )
+        self._answered = self._model.worker.job
         self.provenance = self._print(recipe)
         self._compare(recipe, after_metric - before_metric)
         self._tell(recipe)
+
+    def _redraw(self) -> list[str]:
+        """Draw again what was drawn of other weights; says so."""
+        source = self._model.provenance
+        if source == self._source:
+            return []
+        self._source = source
+        self._draw()
+        return ["The weights have changed since the map was drawn: it is drawn again."]
 
     def _compare(self, recipe: Recipe, joint: float) -> None:
         """Each cell alone, and the same edit on random other cells."""
@@ -291,8 +316,7 @@ class Live(Loop):
         }
 
     def _show_code(self) -> None:
-        prompt = self._text if isinstance(self._text, str) else self._before.ids.tolist()
-        self.code = transformer_lens(self.recipe, prompt, self._read)
+        self.code = self.recipe.code()
 
     # -- directions -------------------------------------------------------------------------------------------------
 

@@ -58,6 +58,7 @@ def test_an_act_is_taken(view, act):
     [
         ({}, "None is none of switch_off, scale, add"),
         ({"verb": "explode"}, "'explode' is none of"),
+        ({"verb": ["scale"]}, r"\['scale'\] is none of"),
         ({"verb": "switch_off"}, "takes"),
         ({"verb": "switch_off", "kind": "mean", "factor": 1.0}, "takes"),
         ({"verb": "switch_off", "kind": "median"}, "'median'"),
