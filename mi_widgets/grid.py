@@ -68,6 +68,8 @@ class Grid:
         numbers without a side, such as probabilities.
     provenance: weights' hash, prompts, method, reference, seed, versions; what `selection` and files carry along.
     readings: top tokens of each cell, for lenses.
+    estimated: bool, of the values' shape: True where a number is an estimate (a gradient's) and not an exact effect;
+        None when every number is exact. Estimates are drawn and listed as estimates.
     """
 
     values: np.ma.MaskedArray
@@ -80,6 +82,7 @@ class Grid:
     toward: int = 0
     provenance: dict[str, Any] = field(default_factory=dict)
     readings: Readings | None = None
+    estimated: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         values = np.ma.masked_invalid(np.ma.asarray(self.values, dtype=np.float32), copy=True)
@@ -88,6 +91,11 @@ class Grid:
         shape = tuple(len(axis) for axis in self.axes)
         if values.shape != shape:
             raise ValueError(f"values have shape {values.shape}, the axes say {shape}")
+        if self.estimated is not None:
+            estimated = np.asarray(self.estimated, dtype=bool)
+            if estimated.shape != shape:
+                raise ValueError(f"estimated has shape {estimated.shape}, the axes say {shape}")
+            object.__setattr__(self, "estimated", estimated if estimated.any() else None)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -161,7 +169,10 @@ class Grid:
         return of_grid(self)
 
     def to_dataframe(self) -> pd.DataFrame:
-        """One row for each computed cell: a column for each axis, its label where it differs, and `value`."""
+        """One row for each computed cell: a column for each axis, its label where it differs, and `value`.
+
+        A grid that holds estimates has a column `estimated` as well.
+        """
         import pandas as pd
 
         rows = []
@@ -171,7 +182,8 @@ class Grid:
                 row[axis.name] = axis.coordinates[i]
                 if axis.labels[i] != f"{axis.coordinates[i]:g}":
                     row[f"{axis.name}_label"] = axis.labels[i]
-            rows.append({**row, "value": value})
+            kind = {} if self.estimated is None else {"estimated": bool(self.estimated[index])}
+            rows.append({**row, "value": value, **kind})
         return pd.DataFrame(rows)
 
     def __sub__(self, other: Grid) -> Grid:
@@ -189,13 +201,20 @@ class Grid:
             sign="Positive: larger in the first map.",
             provenance={"first": self.provenance, "second": other.provenance},
             readings=None,
+            estimated=self._estimates() | other._estimates(),
         )
+
+    def _estimates(self) -> np.ndarray:
+        """Which cells are estimates."""
+        return np.zeros(self.shape, dtype=bool) if self.estimated is None else self.estimated
 
     def save(self, path: str | Path) -> Path:
         """Write the grid to a safetensors file; `Grid.load` opens it without a model."""
         from safetensors.numpy import save_file
 
         arrays = {"values": np.ma.filled(self.values, np.nan).astype(np.float32)}
+        if self.estimated is not None:
+            arrays["estimated"] = self.estimated
         if self.readings is not None:
             arrays["reading_ids"] = self.readings.ids.astype(np.int32)
             arrays["reading_values"] = self.readings.values.astype(np.float32)
@@ -227,7 +246,7 @@ class Grid:
         if vocabulary is not None:
             words = {int(id_): token for id_, token in vocabulary.items()}
             readings = Readings(arrays["reading_ids"], arrays["reading_values"], words)
-        return cls(arrays["values"], axes, readings=readings, **header)
+        return cls(arrays["values"], axes, readings=readings, estimated=arrays.get("estimated"), **header)
 
 
 _PLAIN = ("kind", "part", "title", "unit", "sign", "toward", "provenance")

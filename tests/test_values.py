@@ -190,6 +190,24 @@ def test_a_grid_comes_back_from_its_file(tmp_path: Path) -> None:
     assert back.readings.vocabulary == readings.vocabulary
 
 
+def test_estimates_stay_estimates(tmp_path: Path) -> None:
+    guessed = np.zeros((LAYERS, HEADS), bool)
+    guessed[0, 0] = guessed[1, 3] = True
+    grid = heads(estimated=guessed)
+    back = Grid.load(grid.save(tmp_path / "grid.safetensors"))
+    np.testing.assert_array_equal(back.estimated, guessed)
+    table = back.to_dataframe()
+    assert table[(table.layer == 0) & (table["head"] == 0)].estimated.item()
+    assert table.estimated.sum() == guessed[~heads().values.mask].sum()
+    np.testing.assert_array_equal((grid - heads()).estimated, guessed)
+    assert "estimated" not in heads().to_dataframe() and heads(estimated=np.zeros_like(guessed)).estimated is None
+    np.testing.assert_array_equal(grid.show().panels[0].estimated, guessed)
+    shown = grid.figure()
+    assert len(shown.data) == 2 and "estimates" in shown.layout.title.text and len(heads().figure().data) == 1
+    with pytest.raises(ValueError, match="estimated has shape"):
+        heads(estimated=guessed.T)
+
+
 def test_a_file_of_another_format_or_with_unknown_fields_is_refused(tmp_path: Path) -> None:
     from safetensors.numpy import save_file
 

@@ -85,6 +85,8 @@ def residual_panel(random: np.random.Generator, words: list[str]) -> Panel:
     values[:, 10 % len(words)] += 4.5 / (1 + np.exp(14 * (depth - 0.55)))
     values[:, -1] += 4.5 / (1 + np.exp(-14 * (depth - 0.62)))
     values[26:, :3] = np.nan
+    estimated = np.zeros(values.shape, bool)
+    estimated[:14] = True
     sign = "Positive: the clean residual stream here brings the clean answer back."
     return Panel(
         "residual",
@@ -95,6 +97,7 @@ def residual_panel(random: np.random.Generator, words: list[str]) -> Panel:
         unit="logits",
         sign=sign,
         excluded=[0],
+        estimated=estimated,
     )
 
 

@@ -26,6 +26,7 @@ export type PanelWire = {
   top: { ids: Wire; values: Wire } | null;
   vocabulary: Token[] | null;
   thumbnails: Wire | null;
+  estimated: Wire | null;
 };
 export type Pick = [panel: number, row: number, col: number];
 export type Act =
@@ -88,11 +89,12 @@ export type Message =
 export type Numbers = Float32Array | Int32Array | Uint8Array;
 
 /** A panel whose arrays are numbers. */
-export type Panel = Omit<PanelWire, "values" | "texts" | "top" | "thumbnails"> & {
+export type Panel = Omit<PanelWire, "values" | "texts" | "top" | "thumbnails" | "estimated"> & {
   values: Float32Array;
   texts: Int32Array | null;
   top: { ids: Int32Array; values: Float32Array; k: number } | null;
   thumbnails: { bytes: Uint8Array; height: number; width: number } | null;
+  estimated: Uint8Array | null;
 };
 
 const KINDS = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array } as const;
@@ -115,7 +117,8 @@ export function readPanel(wire: PanelWire): Panel {
   if (String(wire.values.shape) !== String(shape))
     throw new RangeError(`panel ${wire.name}: values are ${wire.values.shape.join(" × ")}, labels ${shape.join(" × ")}`);
   const texts = wire.texts && (decode(wire.texts) as Int32Array);
-  return { ...wire, values, texts, top: readTop(wire.top), thumbnails: readThumbnails(wire.thumbnails) };
+  const estimated = wire.estimated && (decode(wire.estimated) as Uint8Array);
+  return { ...wire, values, texts, top: readTop(wire.top), thumbnails: readThumbnails(wire.thumbnails), estimated };
 }
 
 function readTop(wire: PanelWire["top"]): Panel["top"] {

@@ -56,6 +56,7 @@ function keys(panel: Panel): HTMLElement[] {
   const missing = panel.values.some((value, i) => Number.isNaN(value) && !(panel.causal && i % cols > i / cols));
   return [
     ...(missing ? [key("mi-hatched", "not computed")] : []),
+    ...(panel.estimated ? [key("mi-estimate", "small: an estimate; full: exact")] : []),
     ...(panel.excluded.length ? [key("mi-dimmed", "BOS: outside the colour scale")] : []),
   ];
 }

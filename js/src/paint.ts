@@ -47,6 +47,10 @@ export function colorOf({ panel, look }: Sheet, value: number, col: number): Rgb
   return panel.excluded.includes(col) ? faded(color, look.ground, 0.4) : color;
 }
 
+function isEstimate({ estimated, cols }: Panel, { row, col }: Cell): boolean {
+  return !!estimated?.[row * cols.labels.length + col];
+}
+
 function eachCell({ panel }: Sheet, does: (cell: Cell, value: number) => void): void {
   const cols = panel.cols.labels.length;
   panel.values.forEach((value, i) => does({ row: Math.floor(i / cols), col: i % cols }, value));
@@ -58,6 +62,7 @@ function paintCell(brush: Brush, sheet: Sheet, cell: Cell, value: number): void 
   if (Number.isNaN(value)) return;
   const color = colorOf(sheet, value, cell.col);
   brush.fillStyle = css(color);
+  if (isEstimate(sheet.panel, cell)) return fillMiddle(brush, sheet.cell, cell);
   fillCell(brush, sheet.cell, cell);
   const words = wordsIn(sheet, cell, value);
   if (words) write(brush, sheet, cell, words, ink(color));
@@ -68,8 +73,9 @@ function paintImage(brush: Brush, sheet: Sheet): void {
   const [cols, rows] = [sheet.panel.cols.labels.length, sheet.panel.rows.labels.length];
   const small = blank(cols, rows);
   const image = small.createImageData(cols, rows);
-  eachCell(sheet, ({ row, col }, value) => {
-    if (!Number.isNaN(value)) image.data.set([...colorOf(sheet, value, col), 255], 4 * (row * cols + col));
+  eachCell(sheet, (cell, value) => {
+    const opacity = isEstimate(sheet.panel, cell) ? 128 : 255;
+    if (!Number.isNaN(value)) image.data.set([...colorOf(sheet, value, cell.col), opacity], 4 * (cell.row * cols + cell.col));
   });
   small.putImageData(image, 0, 0);
   brush.imageSmoothingEnabled = false;
@@ -85,6 +91,12 @@ function blank(width: number, height: number): Brush {
 function fillCell(brush: Brush, size: Size, { row, col }: Cell): void {
   const gap = roomy(size) ? 1 : 0;
   brush.fillRect(col * size.width, row * size.height, size.width - gap, size.height - gap);
+}
+
+/** An estimate fills the middle of its cell only. */
+function fillMiddle(brush: Brush, { width, height }: Size, { row, col }: Cell): void {
+  const [x, y] = [width * 0.24, height * 0.24];
+  brush.fillRect(col * width + x, row * height + y, width - 1 - 2 * x, height - 1 - 2 * y);
 }
 
 function paintMissing(brush: Brush, { panel, cell: size }: Sheet, cell: Cell, hatch: CanvasPattern | null): void {

@@ -38,7 +38,8 @@ export function readout(panel: Panel, cell: Cell, tokens: Token[], standing: Sta
   const value = panel.values[cell.row * panel.cols.labels.length + cell.col];
   if (panel.causal && Number.isNaN(value) && cell.col > cell.row) return [pair(panel, cell, tokens), "not yet written here"];
   const where = panel.rows.name === "query_pos" ? [pair(panel, cell, tokens)] : places(panel, cell, tokens);
-  return [...where, amount(panel, value), place(panel, cell, standing)].filter(Boolean);
+  const estimate = panel.estimated?.[cell.row * panel.cols.labels.length + cell.col] ? "estimate" : "";
+  return [...where, amount(panel, value), estimate, place(panel, cell, standing)].filter(Boolean);
 }
 
 /** The same as one sentence, with what the card beside the cell shows. */

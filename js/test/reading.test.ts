@@ -10,7 +10,7 @@ const TOKENS = [token(0, "<s>"), token(1, "·Mary"), token(2, "·to")];
 const panel = (over: Partial<Panel>): Panel => ({
   name: "p", title: "", rows: { name: "layer", labels: ["0", "1"] }, cols: { name: "position", labels: ["a", "b", "c"] },
   values: Float32Array.of(9, 0.42, NaN, -3, 1, 0), scale: "signed", range: [-3, 3], unit: "logits", sign: "", toward: 1,
-  excluded: [0], causal: false, texts: null, top: null, vocabulary: null, thumbnails: null, ...over,
+  excluded: [0], causal: false, texts: null, top: null, vocabulary: null, thumbnails: null, estimated: null, ...over,
 });
 const standing = (of: Panel, index: number) => ({ rank: new Ranking(of).of(index), total: new Ranking(of).total });
 
@@ -42,6 +42,12 @@ test("the readout says where, how much, and how it ranks", () => {
   expect(words(1)).toEqual(["layer 0", "position 1 ‘\u2068·Mary\u2069’", "+0.42 logits", "rank 2 of 3"]);
   expect(words(0).at(-1)).toBe("outside the colour scale");
   expect(words(2)).toContain("not computed");
+});
+
+test("an estimate says that it is one", () => {
+  const guessed = panel({ estimated: Uint8Array.of(0, 1, 0, 0, 0, 0) });
+  expect(readout(guessed, { row: 0, col: 1 }, TOKENS, standing(guessed, 1))).toContain("estimate");
+  expect(readout(guessed, { row: 1, col: 1 }, TOKENS, standing(guessed, 4))).not.toContain("estimate");
 });
 
 test("attention is read as a sentence, and the future is no missing number", () => {

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _BLUE, _ORANGE, _GREY = "#2166ac", "#b35806", "#9a9a9a"
 _SIGNED = [[0, _ORANGE], [0.5, "#f7f7f7"], [1, _BLUE]]
 _MOST_TICKS = 48
+_ESTIMATED = "Framed cells are estimates, the others exact."
 
 
 def of_grid(grid: Grid) -> go.Figure:
@@ -45,9 +46,18 @@ def _heatmap(grid: Grid) -> go.Figure:
     signed = {"colorscale": _SIGNED, "reversescale": grid.toward < 0, "zmin": -most, "zmax": most}
     colours = signed if grid.toward else {"colorscale": "Cividis", "zmin": 0, "zmax": most}
     figure = go.Figure(go.Heatmap(z=values, colorbar_title=html.escape(grid.unit), hoverongaps=False, **colours))
+    if grid.estimated is not None:
+        _frame(figure, grid.estimated.reshape(values.shape) & np.isfinite(values))
     figure.update_yaxes(title=rows.name, autorange="reversed", **(_ticks(rows) if len(grid.axes) == 2 else {}))
     figure.update_xaxes(title=cols.name, **_ticks(cols))
     return _framed(figure, grid)
+
+
+def _frame(figure: go.Figure, cells: np.ndarray) -> None:
+    """An open square around each of these cells."""
+    rows, cols = np.nonzero(cells)
+    marker = {"symbol": "square-open", "size": 7, "color": _GREY, "line": {"width": 1}}
+    figure.add_scatter(x=cols, y=rows, mode="markers", marker=marker, hoverinfo="skip", showlegend=False)
 
 
 def _plain(values: np.ma.MaskedArray) -> np.ndarray:
@@ -63,7 +73,8 @@ def _ticks(axis: Axis) -> dict[str, Any]:
 def _framed(figure: go.Figure, grid: Grid) -> go.Figure:
     source = grid.provenance
     print_ = ", ".join(str(source[key]) for key in ("model", "weights") if source.get(key))
-    note = html.escape(" ".join(part for part in (grid.sign, f"({print_})" if print_ else "") if part))
+    parts = (grid.sign, _ESTIMATED if grid.estimated is not None else "", f"({print_})" if print_ else "")
+    note = html.escape(" ".join(part for part in parts if part))
     figure.update_layout(
         title={"text": f"{html.escape(grid.title)}<br><sub>{note}</sub>", "x": 0.01, "xanchor": "left"},
         template="simple_white",

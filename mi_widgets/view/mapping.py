@@ -28,6 +28,7 @@ def panel(grid: Grid, name: str, excluded: list[int] | None = None) -> Panel:
         sign=grid.sign,
         toward=grid.toward,  # type: ignore[arg-type]
         excluded=excluded or [],
+        estimated=None if grid.estimated is None else grid.estimated.reshape(values.shape),
         **_words(grid, values.shape),
     )
 

@@ -58,6 +58,8 @@ class Panel:
     vocabulary: Sequence[Token] | None = None
     thumbnails: np.ndarray | None = None
     """A picture a cell, `uint8 [rows, cols, s, s]`, square-root companded (see `picture`)."""
+    estimated: np.ndarray | None = None
+    """True where a number is an estimate; drawn smaller than its cell, and said."""
 
     def __post_init__(self) -> None:
         shape = (len(self.rows.labels), len(self.cols.labels))
@@ -65,6 +67,7 @@ class Panel:
         _require(not np.isinf(self.values).any(), "values has infinities, which no colour can show")
         _require(self.scale in ("signed", "sequential"), f"scale is {self.scale!r}, not 'signed' or 'sequential'")
         _require(all(0 <= column < shape[1] for column in self.excluded), f"excluded names no column: {self.excluded}")
+        _require(self.estimated is None or self.estimated.shape == shape, "estimated is not of the values' shape")
         self._check_pictures(shape)
         self._check_words(shape)
 
@@ -92,6 +95,7 @@ class Panel:
             "top": None if self.top is None else _top(self.top),
             "vocabulary": None if self.vocabulary is None else list(self.vocabulary),
             "thumbnails": None if self.thumbnails is None else array(self.thumbnails, np.uint8),
+            "estimated": None if self.estimated is None else array(self.estimated, np.uint8),
         }
 
     def _check_pictures(self, shape: tuple[int, int]) -> None:

@@ -47,6 +47,7 @@ def test_json_never_carries_nan_or_infinity():
         ({"excluded": [4]}, "excluded"),
         ({"thumbnails": np.zeros((3, 4, 2, 2))}, "float64, not uint8"),
         ({"thumbnails": np.zeros((4, 3, 2, 2), np.uint8)}, "thumbnails are"),
+        ({"estimated": np.zeros((4, 3), bool)}, "estimated"),
         ({"texts": np.ones((3, 4), np.int32), "vocabulary": [TOKEN]}, "beyond the 1"),
         ({"top": Top(np.zeros((3, 4, 2), np.int32), np.zeros((3, 4, 1))), "vocabulary": [TOKEN]}, "as many values"),
     ],
