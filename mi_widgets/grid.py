@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .site import Site
+from .site import PARTS, Site
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,6 +88,8 @@ class Grid:
         values = np.ma.masked_invalid(np.ma.asarray(self.values, dtype=np.float32), copy=True)
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "axes", tuple(self.axes))
+        if self.toward not in (1, 0, -1):
+            raise ValueError(f"toward is 1, -1 or 0, not {self.toward!r}")
         shape = tuple(len(axis) for axis in self.axes)
         if values.shape != shape:
             raise ValueError(f"values have shape {values.shape}, the axes say {shape}")
@@ -113,6 +115,8 @@ class Grid:
 
     def index(self, site: Site) -> tuple[int, ...]:
         """The index of the cell that is `site`; KeyError when the grid does not hold it."""
+        if not isinstance(site, Site):
+            raise TypeError(f"a cell is named by its Site, such as Site('head', 1, 0), not {site!r}")
         try:
             found = tuple(axis.coordinates.index(getattr(site, _SITE_AXES[axis.name])) for axis in self.axes)
         except ValueError:
@@ -132,6 +136,8 @@ class Grid:
 
         by: "magnitude" (largest absolute value), "toward" (supports the answer most) or "against".
         """
+        if k < 0:
+            raise ValueError(f"k must be a number of cells, not {k}")
         strength = self._strength(by)
         cells = [(i, v) for i, v in self.cells() if by == "magnitude" or strength(v) > 0]
         cells.sort(key=lambda cell: -strength(cell[1]))
@@ -230,16 +236,33 @@ class Grid:
     @classmethod
     def load(cls, path: str | Path) -> Grid:
         """Open a grid that `save` wrote; files of another or a newer format are refused."""
-        from safetensors import safe_open
+        try:
+            return cls._read(Path(path))
+        except KeyError as error:
+            raise ValueError(f"{path} is not a whole grid: {error} is missing") from None
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"{path} is not a grid that can be read: {error}") from error
 
-        with safe_open(str(path), framework="numpy") as file:
-            header = json.loads((file.metadata() or {}).get("grid", "{}"))
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    @classmethod
+    def _read(cls, path: Path) -> Grid:
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(str(path), framework="numpy") as file:
+                header = json.loads((file.metadata() or {}).get("grid", "{}"))
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(str(error)) from None
         if header.pop("format", None) != _FORMAT:
-            raise ValueError(f"{path} is not a grid of format {_FORMAT}")
+            raise ValueError(f"its format is not {_FORMAT}")
         unknown = set(header) - {"axes", "vocabulary", *_PLAIN}
         if unknown:
-            raise ValueError(f"{path} has the unknown field {sorted(unknown)[0]!r}")
+            raise ValueError(f"it has the unknown field {sorted(unknown)[0]!r}")
+        wrong = [name for name in _PLAIN if not isinstance(header[name], _PLAIN[name])]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is {header[wrong[0]]!r:.80}")
+        if header["kind"] and header["part"] not in ("", *PARTS.get(header["kind"], ())):
+            raise ValueError(f"there are no sites {header['kind']!r} with a part {header['part']!r}")
         axes = tuple(Axis(a["name"], tuple(a["coordinates"]), tuple(a["labels"])) for a in header.pop("axes"))
         vocabulary = header.pop("vocabulary")
         readings = None
@@ -249,4 +272,4 @@ class Grid:
         return cls(arrays["values"], axes, readings=readings, estimated=arrays.get("estimated"), **header)
 
 
-_PLAIN = ("kind", "part", "title", "unit", "sign", "toward", "provenance")
+_PLAIN = {"kind": str, "part": str, "title": str, "unit": str, "sign": str, "toward": int, "provenance": dict}

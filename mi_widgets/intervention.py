@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -111,6 +112,8 @@ class Direction:
         """Add `strength` (default: `natural`) times `norm` times the vector, at every or at the given positions."""
         amount = self.natural if strength is None else float(strength)
         places = [None] if positions is None else list(positions)
+        if not places:
+            raise ValueError("positions is empty, so nothing would be added; leave it out for every position")
         sites = [replace(self.site, position=position) for position in places]
         steps = (Intervention("add", site, amount=amount, direction=self) for site in sites)
         return Recipe(tuple(steps), dict(self.provenance))
@@ -142,8 +145,13 @@ class Intervention:
                 raise ValueError(f"{self.op!r} {'needs' if needed else 'takes no'} {name}")
         for name in ("amount", "strength"):
             value = getattr(self, name)
-            if not _is_finite(value) and not (name == "amount" and value is None):
+            if name == "amount" and value is None:
+                continue
+            if not _is_finite(value):
                 raise ValueError(f"{name} must be a finite number, not {value!r}")
+            object.__setattr__(self, name, float(value))
+        if not isinstance(self.site, Site):
+            raise ValueError(f"site must be a Site such as Site('head', 1, 0), not {self.site!r:.80}")
         if self.prompt is not None and not isinstance(self.prompt, str):
             raise ValueError(f"prompt must be a text, not {self.prompt!r:.80}")
 
@@ -172,11 +180,17 @@ class Recipe:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "interventions", tuple(self.interventions))
+        strangers = [step for step in self.interventions if not isinstance(step, Intervention)]
+        if strangers:
+            raise TypeError(f"a Recipe holds Interventions; {strangers[0]!r:.80} is none: Selection's verbs make them")
 
     def __add__(self, other: Recipe) -> Recipe:
         """First this recipe, then the other."""
         if not isinstance(other, Recipe):
             return NotImplemented
+        made_in = [recipe.provenance["weights"] for recipe in (self, other) if recipe.provenance.get("weights")]
+        if len(set(made_in)) > 1:
+            warnings.warn(f"the parts of this recipe were made in models of other weights: {made_in}", stacklevel=2)
         return Recipe(self.interventions + other.interventions, {**self.provenance, **other.provenance})
 
     def __len__(self) -> int:
@@ -203,7 +217,9 @@ class Recipe:
 
     def hooks(self, model: Model) -> list[tuple[str, Any]]:
         """[(hook name, function)] for `bridge.run_with_hooks(tokens, fwd_hooks=...)`."""
-        return model.hooks(self)
+        from .model import Model
+
+        return Model.of(model).hooks(self)
 
     def code(self, prompt: str | Sequence[int] | None = None, model: Model | None = None) -> str:
         """Plain TransformerLens code that gives the same numbers without this package.
@@ -252,7 +268,7 @@ class Recipe:
             return _decode(json.loads(path.read_text(encoding="utf-8")), path.with_suffix(".safetensors"))
         except KeyError as error:
             raise ValueError(f"{path} is not a whole recipe: {error} is missing") from None
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"{path} is not a recipe that can be read: {error}") from error
 
 
@@ -309,15 +325,24 @@ def _direction(key: str, entry: dict[str, Any], beside: Path) -> Direction:
     if entry["vector"] is not None:
         vector = np.frombuffer(base64.b64decode(entry["vector"], validate=True), dtype=np.float32)
     else:
-        from safetensors.numpy import load_file
-
-        vector = load_file(str(beside))[key]
+        vector = _beside(beside)[key]
     if hashlib.sha256(vector.tobytes()).hexdigest() != entry["sha256"]:
         raise ValueError(f"the vector of {entry['name']!r} does not have the hash that the recipe states")
     direction = Direction(vector, **{name: entry[name] for name in _DIRECTION})
     if direction.hash != key:
         raise ValueError(f"{direction.name!r} is not the direction that the recipe names: its hash is {direction.hash}")
     return direction
+
+
+def _beside(path: Path) -> dict[str, np.ndarray]:
+    """The large vectors of a recipe, in the file beside it."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(str(path))
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"its vectors are not in {path.name}: {error}") from None
 
 
 def _texts(what: str, texts: Any) -> tuple[str, ...]:

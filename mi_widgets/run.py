@@ -13,7 +13,7 @@ from .intervention import Recipe
 from .model import Model
 from .model.hooks import Clock, as_hooks
 from .model.tokens import Prompt
-from .task import Pair
+from .task import METRICS, Pair
 
 Texts = str | int | Sequence[str | int]  # tokens as text (one token each), or as ids
 _UNSPACED = 4.0  # logits by which " Mary" must lead "Mary" for the second to be taken for a slip
@@ -68,7 +68,7 @@ def run(model: Any, prompt: Prompt, recipe: Recipe | None = None, *, prepend_bos
 
     Raises ValueError when the recipe touches no position of this prompt or names a site the model lacks.
     """
-    model, recipe = Model.of(model), recipe or Recipe()
+    model, recipe = Model.of(model), checked(recipe)
 
     def work() -> Run:
         ids = model.ids(prompt, prepend_bos)
@@ -79,9 +79,19 @@ def run(model: Any, prompt: Prompt, recipe: Recipe | None = None, *, prepend_bos
     return model.do(work)
 
 
+def checked(recipe: Recipe | None) -> Recipe:
+    """The recipe, or the empty one; a Selection, say, is refused with the verb that makes one of it."""
+    if recipe is not None and not isinstance(recipe, Recipe):
+        raise TypeError(f"expected a Recipe, not a {type(recipe).__name__}; selection.switch_off() makes one")
+    return recipe or Recipe()
+
+
 def _idle(recipe: Recipe) -> tuple[str, ...]:
     """Warnings about steps that are no edits, such as a factor of 1."""
-    return tuple(f"{step} changes nothing" for step in recipe.interventions if step.changes_nothing)
+    idle = [str(step) for step in recipe.interventions if step.changes_nothing]
+    if len(idle) <= 1:
+        return tuple(f"{step} changes nothing" for step in idle)
+    return (f"{len(idle)} of {len(recipe)} steps change nothing; the first is {idle[0]}",)
 
 
 def health(logits: torch.Tensor) -> tuple[str, ...]:
@@ -129,6 +139,8 @@ def generate(
 
 def reader(model: Model, metric: str, answer: Texts, foil: Texts) -> Callable[[torch.Tensor], torch.Tensor]:
     """A named metric as a function of last-position logits [row, d_vocab] -> [row]; higher supports the answer."""
+    if metric not in METRICS:
+        raise ValueError(f"metric must be one of {', '.join(METRICS)}, not {metric!r}")
     answers, foils = _ids(model, answer), _ids(model, foil)
     shared = set(answers) & set(foils)
     if shared:
@@ -170,7 +182,15 @@ def _quoted(texts: Texts) -> str:
 
 
 def _ids(model: Model, texts: Texts) -> list[int]:
-    return [word if isinstance(word, int) else model.single(str(word)) for word in _listed(texts)]
+    """Each token once; none, and ids outside the vocabulary, are refused."""
+    words = _listed(texts)
+    if not words:
+        raise ValueError("an answer or foil needs at least one token")
+    ids = [word if isinstance(word, int) else model.single(str(word)) for word in words]
+    outside = [id_ for id_ in ids if not 0 <= id_ < model.twin.cfg.d_vocab]
+    if outside:
+        raise ValueError(f"token ids go from 0 to {model.twin.cfg.d_vocab - 1}, not {outside[0]}")
+    return list(dict.fromkeys(ids))
 
 
 def _listed(texts: Texts) -> list[str | int]:

@@ -44,6 +44,8 @@ class Selection:
             return cls(tuple(sites), grid.provenance)
         if top is not None and top < 0:
             raise ValueError(f"top must be a number of cells, not {top}")
+        if above is not None and above != above:
+            raise ValueError("above is not a number")
         ranked = grid.top(grid.values.size, by=by)
         if above is not None:
             return cls(tuple(site for site, value in ranked if abs(value) > above), grid.provenance)

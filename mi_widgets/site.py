@@ -8,6 +8,7 @@ short (`L9H4`, `resid_pre.L3@5`), and impossible ones are refused when they are 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from numbers import Integral
 from typing import Any
 
 #: The parts of each kind of object; the first is the default.
@@ -39,15 +40,18 @@ class Site:
     position: int | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in PARTS:
+        if not isinstance(self.kind, str) or self.kind not in PARTS:
             raise ValueError(f"there is no kind of site called {self.kind!r}; kinds are {', '.join(PARTS)}")
-        if not self.part:
+        if self.part == "":
             object.__setattr__(self, "part", PARTS[self.kind][0])
-        if self.part not in PARTS[self.kind]:
+        if not isinstance(self.part, str) or self.part not in PARTS[self.kind]:
             raise ValueError(f"a {self.kind} has no part {self.part!r}; its parts are {', '.join(PARTS[self.kind])}")
+        for name in ("layer", "index", "position"):
+            if _is_whole(value := getattr(self, name)):
+                object.__setattr__(self, name, int(value))  # numpy's integers too
         _whole_or_none("layer", self.layer, needed=self.kind != "embedding", kind=self.kind)
         _whole_or_none("index", self.index, needed=self.kind in _INDEXED, kind=self.kind)
-        if self.position is not None and not _is_int(self.position):
+        if self.position is not None and not _is_whole(self.position):
             raise ValueError(f"position must be an int or None, not {self.position!r}")
 
     def __str__(self) -> str:
@@ -74,8 +78,8 @@ class Site:
         return cls(**data)
 
 
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _whole_or_none(name: str, value: Any, *, needed: bool, kind: str) -> None:
@@ -84,5 +88,5 @@ def _whole_or_none(name: str, value: Any, *, needed: bool, kind: str) -> None:
         raise ValueError(f"a {kind} needs its {name}: Site({kind!r}, ..., {name}=0)")
     if value is not None and not needed:
         raise ValueError(f"a {kind} has no {name}, but {name}={value!r} was given")
-    if value is not None and (not _is_int(value) or value < 0):
+    if value is not None and (not _is_whole(value) or value < 0):
         raise ValueError(f"{name} must be a whole number from 0, not {value!r}")

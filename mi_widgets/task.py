@@ -94,6 +94,8 @@ class Task:
         """A Task from whatever stands for one: itself, a Pair, or a list of Pairs."""
         if isinstance(data, Task):
             return data
+        if isinstance(data, str):
+            raise TypeError(f"{data!r:.60} is a text; this needs a Pair: mi.Pair(clean, corrupt, answer, foil)")
         return cls((data,) if isinstance(data, Pair) else tuple(data))
 
     def __len__(self) -> int:

@@ -25,6 +25,7 @@ DELEGATIONS = {
     ("grid", "figure", "view.figure"),
     ("selection", "switch_off", "steer"),
     ("selection", "scale", "steer"),
+    ("intervention", "hooks", "model"),
     ("intervention", "code", "steer.code"),
     ("card", "figure", "view.figure"),
 }

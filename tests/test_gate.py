@@ -583,3 +583,54 @@ def test_a_fingerprint_sees_each_thing_it_promises(mine: TransformerBridge) -> N
         after = model.fingerprint()
         assert getattr(after, name) != getattr(before, name)
         assert replace(after, **{name: getattr(before, name)}) == before
+
+
+# -- the weights' hash --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_hash_sees_every_element_and_its_place(dtype: torch.dtype) -> None:
+    from mi_widgets.model.fingerprint import checksum
+
+    weight = torch.randn(700, 90, generator=torch.Generator().manual_seed(0)).to(dtype)
+    hashes = {checksum([weight])}
+    weight[[253, 611]] = weight[[611, 253]]
+    hashes.add(checksum([weight]))
+    weight[[7, 8]] *= -1
+    hashes.add(checksum([weight]))
+    weight[699, 89] *= 2
+    hashes |= {checksum([weight]), checksum([weight.T]), checksum([weight, weight]), checksum([weight.float()])}
+    assert len(hashes) == (7 if dtype != torch.float32 else 6)
+
+
+def test_a_swap_of_two_rows_is_seen_by_what_is_kept(fresh: mi.Model) -> None:
+    recipe = mi.Recipe((Intervention("replace", mi.Site("residual", 0), prompt=CORRUPT),))
+    before, weights = mi.run(fresh, CLEAN, recipe).logits, fresh.weights
+    table = fresh._source.get_input_embeddings().weight.data
+    first, second = fresh.single("a"), fresh.single(" John")
+    table[[first, second]] = table[[second, first]]
+    again = mi.Model(fresh._source, fresh.tokenizer)
+    after = mi.run(fresh, CLEAN, recipe).logits
+    assert fresh.weights == again.weights != weights
+    assert torch.equal(after, mi.run(again, CLEAN, recipe).logits) and not torch.equal(after, before)
+    again.close()
+
+
+def test_a_closed_model_can_still_be_printed(fresh: mi.Model) -> None:
+    fresh.close()
+    assert repr(fresh) == "Model(fresh, closed)"
+    for use in (lambda: fresh.n_layers, lambda: mi.run(fresh, CLEAN), lambda: mi.AttentionView(fresh, CLEAN)):
+        with pytest.raises(RuntimeError, match="this model is closed"):
+            use()
+
+
+def test_the_users_own_hooks_are_counted(mine: TransformerBridge) -> None:
+    model = mi.Model.of(mine)
+    assert model.own_hooks == 1
+    assert any("1 hooks of its own" in note for note in notes_of(model))
+
+
+def notes_of(model: mi.Model) -> list[str]:
+    shown = mi.LensView(model, CLEAN, directions={})
+    shown.picks = [(0, 0, 3)]
+    return shown.run()["notes"]

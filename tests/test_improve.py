@@ -245,3 +245,23 @@ def test_progress_counts_the_items(llama: Tiny) -> None:
     data = task(llama)
     mi.evaluate(llama.model, data, off(head(0, 0)), controls=2, progress=lambda done, of: heard.append((done, of)))
     assert heard == [(n + 1, len(data.report)) for n in range(len(data.report))]
+
+
+def test_an_edit_that_breaks_the_model_has_no_card(llama: Tiny) -> None:
+    items = tuple(
+        mi.Pair(llama.pair.clean, llama.pair.corrupt, llama.pair.answer, llama.pair.foil, str(i)) for i in range(8)
+    )
+    with pytest.raises(ValueError, match="is not a number on"):
+        mi.evaluate(llama.model, mi.Task(items), mi.steer.scale([mi.Site("head", 0, 0)], 1e38), progress=False)
+    with pytest.raises(ValueError, match="at least one control"):
+        mi.evaluate(llama.model, mi.Task(items), mi.steer.scale([mi.Site("head", 0, 0)], 0), controls=0)
+    card = mi.evaluate(llama.model, list(items), mi.steer.scale([mi.Site("head", 0, 0)], 0), controls=3, progress=False)
+    assert card.n > 0
+
+
+@pytest.mark.parametrize("texts", ["hello there", []])
+def test_texts_are_lists(llama: Tiny, texts: Any) -> None:
+    with pytest.raises(ValueError, match=r"list of|at least one"):
+        mi.steer.switch_off([mi.Site("head", 0, 0)], reference=texts)
+    with pytest.raises(ValueError, match="positive must be a list"):
+        mi.steer.contrast(llama.model, texts, ["a b"], 1)

@@ -385,3 +385,27 @@ def test_a_sweep_over_strengths_is_a_run_for_each(llama: Tiny) -> None:
         after = mi.run(llama.model, CLEAN, d.add(strength)).metric(llama.pair.answer, llama.pair.foil)
         assert value == pytest.approx(after - base, abs=1e-4)
     assert grid.values[1] == 0
+
+
+def test_code_takes_from_a_file_only_what_can_stand_in_a_program(tmp_path: Path) -> None:
+    evil = "float32) if not __import__('os').system('echo PWNED') else print('x'"
+    for dtype in (evil, 5, None, ["float32"]):
+        recipe = mi.Recipe((Intervention("zero", mi.Site("head", 0, 0)),), {"source": "gpt2", "dtype": dtype})
+        back = mi.Recipe.load(recipe.save(tmp_path / "recipe.json"))
+        with pytest.raises(ValueError, match="dtype"):
+            back.code(CLEAN)
+
+
+def test_code_runs_texts_and_ids(llama: Tiny) -> None:
+    recipe = mi.steer.scale([mi.Site("head", 0, 0)], 0)
+    for ids in ([1, 2, 3], torch.tensor([1, 2, 3]), torch.tensor([[1, 2, 3]]), np.array([1, 2, 3])):
+        assert "\nprompt = [1, 2, 3]\n" in recipe.code(ids, llama.model)
+    for prompt in ([{"role": "user", "content": "hi"}], [], [1.5]):
+        with pytest.raises(ValueError, match=r"model\.ids"):
+            recipe.code(prompt, llama.model)
+
+
+def test_hooks_are_made_for_a_bridge_as_well(llama: Tiny) -> None:
+    recipe = mi.steer.scale([mi.Site("head", 0, 0)], 0)
+    ((name, _),) = recipe.hooks(llama.model.bridge)
+    assert name == "blocks.0.attn.hook_z"

@@ -201,3 +201,9 @@ def test_an_answer_is_one_token_or_refused_with_its_pieces(llama: Tiny) -> None:
         llama.model.single("")
     with pytest.raises(ValueError, match="share a token"):
         mi.run(llama.model, "a").metric([" Mary", "a"], " Mary")
+
+
+def test_a_mark_alone_sits_on_a_circle() -> None:
+    assert tokens._visible("\u064e".encode()) == ("◌\u064e", "text")
+    assert tokens._visible("\U000e0100".encode())[0] == "‹U+E0100›"
+    assert tokens._visible("e\u0301".encode()) == ("e\u0301", "text")

@@ -263,7 +263,7 @@ def test_a_selections_verbs_carry_its_provenance() -> None:
         picked.switch_off("median")
 
 
-# -- Intervention, Recipe, Direction ----------------------------------------------------------------------------------
+# -- Intervention, Recipe, Direction -----------------------------------------------------------------------------------
 
 
 def zero(site: mi.Site = HEAD) -> Recipe:
@@ -520,3 +520,67 @@ def test_a_card_is_json_and_a_figure() -> None:
     assert data["verdict"] == told.verdict and data["effect"] == -2.0
     assert told.verdict in str(told)
     assert len(told.figure().data) == 2
+
+
+# -- numpy's numbers, and files that are not what they seem ------------------------------------------------------------
+
+
+def test_numpys_numbers_are_numbers(tmp_path: Path) -> None:
+    site = mi.Site("head", np.int64(1), np.int32(0), position=np.int64(-1))
+    assert site == mi.Site("head", 1, 0, position=-1) and type(site.layer) is int
+    recipe = mi.Selection((site,)).scale(np.float32(0.5)).at(np.float64(0.5))
+    assert Recipe.load(recipe.save(tmp_path / "recipe.json")).hash == recipe.hash
+
+
+@pytest.mark.parametrize("part", [0, [], {}, None])
+def test_a_part_is_a_word(part: Any) -> None:
+    with pytest.raises(ValueError, match="part"):
+        mi.Site("head", 1, 0, part)
+
+
+def test_a_recipe_holds_interventions_of_sites() -> None:
+    with pytest.raises(TypeError, match="holds Interventions"):
+        Recipe((HEAD,))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="site must be a Site"):
+        Intervention("zero", "L0H1")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="positions is empty"):
+        direction().add(0.5, positions=[])
+
+
+def test_parts_of_models_with_other_weights_are_said() -> None:
+    first, second = (Recipe(zero().interventions, {"weights": weights}) for weights in ("aa", "bb"))
+    with pytest.warns(UserWarning, match="other weights"):
+        first + second
+    assert (first + Recipe(second.interventions)).provenance == {"weights": "aa"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"kind": 5}, {"kind": "head", "part": "bogus"}, {"toward": 7}, {"title": None}, {"axes": 3}, {"provenance": []}],
+)
+def test_a_grid_file_with_wrong_types_is_refused_by_name(tmp_path: Path, change: dict[str, Any]) -> None:
+    from safetensors.numpy import save_file
+
+    header = {**heads()._header(), **change}
+    path = tmp_path / "grid.safetensors"
+    save_file({"values": np.zeros((3, 4), np.float32)}, path, metadata={"grid": json.dumps(header)})
+    with pytest.raises(ValueError, match=r"grid\.safetensors"):
+        Grid.load(path)
+    path.write_bytes(b"junk")
+    with pytest.raises(ValueError, match=r"grid\.safetensors"):
+        Grid.load(path)
+
+
+def test_a_file_of_a_thousand_brackets_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(ValueError, match=r"recipe\.json"):
+        Recipe.load(path)
+
+
+def test_a_rule_that_picks_nothing_sensible_is_refused() -> None:
+    for rule in ({"above": float("nan")}, {"sites": ["L0H1"]}):
+        with pytest.raises((ValueError, TypeError)):
+            heads().select(**rule)
+    with pytest.raises(ValueError, match="number of cells"):
+        heads().top(-1)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from traitlets import TraitError
 from transformers import AutoConfig, AutoModelForCausalLM
 
 import mi_widgets as mi
@@ -465,3 +466,107 @@ def test_two_views_of_one_model_do_not_replace_each_others_runs(llama: Tiny) -> 
         thread.join(60)
     assert first.result["hooks"] == ["blocks.0.attn.hook_z"]
     assert second.result["hooks"] == ["blocks.0.hook_resid_post"]
+
+
+# -- numbers that no page can show, closed models and views ------------------------------------------------------------
+
+
+def test_a_run_that_is_not_a_number_becomes_a_card(llama: Tiny) -> None:
+    shown = attention(llama)
+    shown.picks, shown.act = [(0, 0, 0)], ZERO
+    old = shown.run()
+    shown.act = {"verb": "scale", "factor": 1e38}
+    with pytest.raises(FloatingPointError, match="not a number"):
+        shown.run()
+    settled(shown)
+    assert shown.status == "error" and "not a number" in shown.error["why"] and shown.result == old
+
+
+def test_a_view_never_carries_a_nan(llama: Tiny) -> None:
+    shown = attention(llama)
+    with pytest.raises(TraitError, match="not finite"):
+        shown.result = {"difference": float("nan")}
+
+
+@pytest.mark.parametrize(
+    ("read", "why"),
+    [
+        ({"answer": " John"}, "both answer= and foil="),
+        ({"answer": [], "foil": " John"}, "at least one token"),
+        ({"answer": -5, "foil": " John"}, "token ids go from 0"),
+        ({"answer": 10**6, "foil": " John"}, "token ids go from 0"),
+    ],
+)
+def test_a_metric_that_says_nothing_is_refused(llama: Tiny, read: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        mi.AttentionView(llama.model, CLEAN, directions={}, **read)
+
+
+def test_an_answer_given_twice_counts_once(llama: Tiny) -> None:
+    result = mi.run(llama.model, CLEAN)
+    answer, foil = llama.pair.answer, llama.pair.foil
+    assert result.metric([answer, answer], foil) == pytest.approx(result.metric(answer, foil))
+
+
+@pytest.mark.parametrize("kind", VIEWS)
+def test_a_view_of_a_closed_model_says_that_it_is_closed(fresh: mi.Model, kind: str) -> None:
+    small = Tiny("llama")
+    small.__dict__["model"] = fresh
+    shown = VIEWS[kind](small)
+    fresh.close()
+    shown.receive({"type": "run", "picks": [[0, 0, 0]], "act": ZERO})
+    assert shown.status == "closed" and "closed" in shown.error["why"]
+    shown.wait()
+
+
+def test_a_closed_view_computes_nothing_more(fresh: mi.Model) -> None:
+    shown = filling(fresh)
+    shown.close()
+    shown._locating.result(60)
+    assert len(shown.grids) == 1
+
+
+def test_an_interrupted_run_is_stopped(fresh: mi.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = attention_of(fresh)
+    held = Held(fresh)
+
+    class Interrupted:
+        def result(self) -> None:
+            raise KeyboardInterrupt
+
+        def done(self) -> bool:
+            return False
+
+    def submit(work: Any, owner: Any) -> Any:
+        job = real(work, owner)
+        monkeypatch.setattr(job, "future", Interrupted(), raising=True)
+        job.future.add_done_callback = lambda _: None
+        job.future.cancel = lambda: None
+        return job
+
+    real = fresh.submit
+    monkeypatch.setattr(fresh, "submit", submit)
+    with pytest.raises(KeyboardInterrupt):
+        shown.run()
+    assert shown._job.stopped
+    held.let_go()
+
+
+def attention_of(model: mi.Model) -> mi.AttentionView:
+    shown = mi.AttentionView(model, CLEAN, directions={})
+    shown.picks, shown.act = [(0, 0, 0)], ZERO
+    return shown
+
+
+def test_a_selection_is_no_recipe(llama: Tiny) -> None:
+    picked = mi.Selection((mi.Site("head", 0, 0),))
+    for use in (lambda: mi.run(llama.model, CLEAN, picked), lambda: mi.compare(llama.model, CLEAN, picked)):
+        with pytest.raises(TypeError, match="switch_off"):
+            use()
+
+
+def test_a_text_is_no_task(llama: Tiny) -> None:
+    with pytest.raises(TypeError, match=r"mi\.Pair\(clean, corrupt, answer, foil\)"):
+        mi.AttributionView(llama.model, CLEAN)
+    with pytest.raises(ValueError, match="pairs must be at least 1"):
+        mi.AttributionView(llama.model, llama.pair, pairs=0)

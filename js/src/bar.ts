@@ -21,6 +21,7 @@ export class ActionBar {
   private readonly verbs = h("div", { class: "mi-segments", role: "group", "aria-label": "What to do" });
   private readonly why = h("span", { class: "mi-why", "data-testid": "why" });
   private readonly runButton = h("button", { class: "mi-button mi-primary", type: "button" });
+  private readonly codeButton = h("button", { class: "mi-button", type: "button", "data-testid": "code", "aria-expanded": "false" }, "Code");
   private readonly clearButton = h("button", { class: "mi-button", type: "button", "data-testid": "clear" }, "Clear");
   private drawn = "";
 
@@ -29,11 +30,10 @@ export class ActionBar {
     code: CodePane,
     private readonly name: Naming,
   ) {
-    const codeButton = h("button", { class: "mi-button", type: "button", "data-testid": "code", "aria-expanded": "false" }, "Code");
-    codeButton.addEventListener("click", () => (code.toggle(), codeButton.setAttribute("aria-expanded", String(code.open))));
+    this.codeButton.addEventListener("click", () => (code.toggle(), this.codeButton.setAttribute("aria-expanded", String(code.open))));
     this.clearButton.addEventListener("click", () => loop.pick([]));
     this.runButton.addEventListener("click", () => (loop.busy ? loop.stop() : loop.run()));
-    const buttons = h("div", { class: "mi-buttons" }, this.runButton, codeButton, this.clearButton, this.why);
+    const buttons = h("div", { class: "mi-buttons" }, this.runButton, this.codeButton, this.clearButton, this.why);
     const verbRow = h("div", { class: "mi-verbs" }, this.verbs, this.details);
     this.element = h("section", { class: "mi-bar", "aria-label": "Action", "data-testid": "bar" }, this.chips, verbRow, buttons);
     loop.watch(["picks", "panels", "tokens"], () => this.showPicks());
@@ -105,12 +105,12 @@ export class ActionBar {
   }
 
   private showRun(): void {
-    const { busy } = this.loop;
-    const reason = this.reason();
+    const { busy, obstacle: reason } = this.loop;
     const button = this.runButton;
     button.textContent = busy ? "Stop" : "Run";
     button.dataset.testid = busy ? "run-stop" : "run";
     button.disabled = !busy && !!reason;
+    this.codeButton.disabled = !!reason && this.codeButton.getAttribute("aria-expanded") === "false";
     button.classList.toggle("mi-next", !busy && !reason && (!this.loop.result || this.loop.stale));
     this.why.textContent = busy ? "" : reason || this.promised();
   }
@@ -118,13 +118,6 @@ export class ActionBar {
   private promised(): string {
     const { picks, act } = this.loop.draft;
     return promise(act, picks.length, this.loop.placed(picks).length);
-  }
-
-  /** Why Run cannot be pressed, or nothing. */
-  private reason(): string {
-    const { picks, act } = this.loop.draft;
-    if (this.loop.get("status") === "closed") return "The model is closed.";
-    return !picks.length && act.verb !== "add" ? "Pick a cell first." : "";
   }
 }
 

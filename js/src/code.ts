@@ -14,7 +14,7 @@ export class CodePane {
 
   constructor(private readonly loop: Loop) {
     this.element = h("section", { class: "mi-code", "aria-label": "Code", "data-testid": "code-pane", hidden: true }, this.text, this.buttons());
-    loop.watch(["code"], () => this.show());
+    loop.watch(["code", "picks", "act"], () => this.show());
     loop.watch(["picks", "act"], () => this.refresh());
     loop.signal.addEventListener("abort", () => clearTimeout(this.timer));
   }
@@ -26,18 +26,19 @@ export class CodePane {
   toggle(): void {
     shown(this.element, !this.open);
     this.said.textContent = "";
-    if (this.open && !this.loop.get("code")) this.loop.requestCode();
+    if (this.open && !this.loop.get("code") && !this.loop.obstacle) this.loop.requestCode();
   }
 
   private show(): void {
     const code = this.loop.get("code");
-    this.text.textContent = code || "writing the code …";
+    this.text.textContent = code || this.loop.obstacle || "writing the code …";
     this.element.classList.toggle("mi-waiting", !code);
+    for (const button of this.element.querySelectorAll("button")) button.disabled = !code;
   }
 
   private refresh(): void {
-    if (!this.open) return;
     clearTimeout(this.timer);
+    if (!this.open || this.loop.obstacle) return;
     this.timer = window.setTimeout(() => this.loop.requestCode(), SETTLED);
   }
 

@@ -67,6 +67,13 @@ export class Loop {
     return !!this.result && !sameDraft(this.result, this.draft);
   }
 
+  /** Why the draft cannot be run or written as code, or nothing. */
+  get obstacle(): string {
+    const { picks, act } = this.draft;
+    if (this.get("status") === "closed") return "The model is closed.";
+    return !picks.length && act.verb !== "add" ? "Pick a cell first." : "";
+  }
+
   get busy(): boolean {
     return this.asked || ["running", "waiting"].includes(this.get("status"));
   }

@@ -46,6 +46,7 @@ export class HeatMap {
   private opened: Cell | null = null;
   private unseen: Cell | null = null; // to be scrolled to once there is a size
   private frame = 0;
+  private later = 0;
 
   constructor(
     private panel: Panel,
@@ -62,7 +63,7 @@ export class HeatMap {
     this.listen();
     const observer = new ResizeObserver(() => this.layout());
     observer.observe(this.element);
-    signal.addEventListener("abort", () => (observer.disconnect(), cancelAnimationFrame(this.frame)));
+    signal.addEventListener("abort", () => (observer.disconnect(), cancelAnimationFrame(this.frame), clearTimeout(this.later)));
   }
 
   /** New numbers of the same shape: everything a person has under the pointer stays. */
@@ -147,7 +148,12 @@ export class HeatMap {
 
   private layout(): void {
     const width = this.element.clientWidth;
-    if (!width) return;
+    clearTimeout(this.later);
+    if (!width) {
+      // Off the page for a moment, as notebooks do with cells: coming back at the old size is no resize.
+      this.later = window.setTimeout(() => this.layout(), 250);
+      return;
+    }
     const brush = this.cells.getContext("2d")!;
     for (let pass = 0; pass < 3; pass++) {
       this.rowHead = rowHeader(brush, this.sheet());

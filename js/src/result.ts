@@ -17,7 +17,7 @@ export function resultArea(loop: Loop, name: (pick: Pick) => string): HTMLElemen
   loop.watch(["result", "picks", "act"], () => age(area, loop));
   loop.watchBusy(() => {
     area.setAttribute("aria-busy", String(loop.busy));
-    if (!loop.result) redraw();
+    if (!loop.result || unfinished(loop.result)) redraw();
     age(area, loop);
   });
   return area;
@@ -32,7 +32,7 @@ export function resultWords({ metric, before, after, difference, control }: Resu
 function draw(area: HTMLElement, loop: Loop, name: (pick: Pick) => string): void {
   const { result } = loop;
   area.hidden = !result;
-  area.replaceChildren(...(result ? [request(loop, result, name), ...parts(result)] : []));
+  area.replaceChildren(...(result ? [request(loop, result, name), ...parts(result, loop.busy)] : []));
   if (!result) return;
   area.dataset.difference = String(result.difference);
   area.dataset.hooks = result.hooks.join(" ");
@@ -51,9 +51,16 @@ function request(loop: Loop, { act, picks }: Result, name: (pick: Pick) => strin
   return h("div", { class: "mi-request" }, words, h("span", { class: "mi-stale-chip" }, STALE));
 }
 
-function parts(result: Result): HTMLElement[] {
-  const numbers = h("div", { class: "mi-numbers" }, effect(result), evidence(result));
-  const sides = h("div", { class: "mi-sides" }, side("Before", result.before), side("After", result.after, result.before));
+const unfinished = ({ control, before, after }: Result) => !control || before.text === null || after.text === null;
+
+/** Words in the place of what is on its way, or was when the run was stopped. */
+function pending(words: string, busy: boolean, look: string): HTMLElement {
+  return h("p", { class: busy ? `${look} mi-pending` : look }, busy ? `${words} …` : `stopped before ${words}`);
+}
+
+function parts(result: Result, busy: boolean): HTMLElement[] {
+  const numbers = h("div", { class: "mi-numbers" }, effect(result), evidence(result, busy));
+  const sides = h("div", { class: "mi-sides" }, side("Before", result.before, busy), side("After", result.after, busy, result.before));
   return [numbers, sides, together(result), remarks(result)].filter((part): part is HTMLElement => !!part);
 }
 
@@ -67,21 +74,21 @@ function effect({ metric, before, after, difference }: Result): HTMLElement {
   );
 }
 
-function evidence({ difference, control }: Result): HTMLElement {
-  if (!control) return h("p", { class: "mi-evidence mi-fine mi-pending" }, "comparing with random controls …");
+function evidence({ difference, control }: Result, busy: boolean): HTMLElement {
+  if (!control) return pending("comparing with random controls", busy, "mi-evidence mi-fine");
   if (!control.values.length) return h("p", { class: "mi-evidence mi-fine" }, control.label);
   const verdict = h("p", { class: "mi-verdict" }, "Stronger than ", h("b", {}, `${control.beats} of ${control.values.length}`), ` random controls`);
   return h("div", { class: "mi-evidence" }, verdict, controlBand(difference, control), h("p", { class: "mi-fine" }, control.label));
 }
 
-function side(name: string, { top, text }: Outcome, other?: Outcome): HTMLElement {
+function side(name: string, { top, text }: Outcome, busy: boolean, other?: Outcome): HTMLElement {
   const most = Math.max(...top.map(({ probability }) => probability), ...(other?.top ?? []).map(({ probability }) => probability), 1e-9);
   return h(
     "div",
     { class: "mi-side", "data-testid": name.toLowerCase() },
     h("h4", {}, name),
     h("ol", { class: "mi-top", "aria-label": `Most likely next tokens, ${name.toLowerCase()}` }, ...top.map((entry) => candidate(entry, most))),
-    text === null ? h("p", { class: "mi-continuation mi-pending" }, "generating …") : h("p", { class: "mi-continuation" }, bdi(text)),
+    text === null ? pending("generating", busy, "mi-continuation") : h("p", { class: "mi-continuation" }, bdi(text)),
   );
 }
 

@@ -23,6 +23,7 @@ function slider(name: string, id: string, value: number, { low, high, step }: Sp
   const range = h("input", { type: "range", ...bounds, "aria-label": name, "data-testid": id });
   const number = h("input", { type: "number", ...bounds, step: "any", "aria-label": `${name}, exact`, "data-testid": `${id}-number` });
   const said = (from: HTMLInputElement, to: HTMLInputElement) => () => {
+    from.setAttribute("aria-invalid", String(!Number.isFinite(from.valueAsNumber)));
     if (!Number.isFinite(from.valueAsNumber)) return;
     to.value = from.value;
     change(from.valueAsNumber);

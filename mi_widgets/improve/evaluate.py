@@ -18,7 +18,7 @@ from ..card import Card
 from ..intervention import Recipe
 from ..model import Model
 from ..model.hooks import Clock, as_hooks
-from ..run import Run, pair_reader, run
+from ..run import Run, checked, pair_reader, run
 from ..steer import neutral
 from ..task import Pair, Task
 from .controls import controls as draw_controls
@@ -29,7 +29,7 @@ _RESAMPLES = 2000
 
 def evaluate(
     model: Any,
-    task: Task,
+    task: Task | Pair | Sequence[Pair],
     recipe: Recipe,
     metric: str | Callable[[Run], float] | None = None,
     controls: int = 20,
@@ -41,7 +41,9 @@ def evaluate(
     metric: another one than the task's. controls: number of control draws (5 cannot show more than p = 1/6).
     Raises when the task has too few groups to hold any back, and when the recipe changes nothing.
     """
-    model = Model.of(model)
+    model, task, recipe = Model.of(model), Task.of(task), checked(recipe)
+    if controls < 1:
+        raise ValueError(f"an effect is shown beside at least one control, not {controls}")
     if all(step.changes_nothing for step in recipe.interventions):
         raise ValueError("the recipe changes nothing, so there is nothing to evaluate")
     metric = metric or task.metric
@@ -55,6 +57,12 @@ def evaluate(
         rows.append(model.do(lambda pair=pair: _measure(model, metric, pair, [recipe, *rivals])))
         tick(number + 1, len(items))
     table = np.array(rows)
+    broken = np.flatnonzero(~np.isfinite(table[:, :2]).all(axis=1))
+    if len(broken):
+        raise ValueError(
+            f"{metric} is not a number on {len(broken)} of {len(items)} items, first on {items[broken[0]].clean!r}: "
+            "the edit is too strong; try recipe.at(0.1)"
+        )
     return _card(model, task, metric, recipe, rivals, items, table, seed)
 
 

@@ -4,6 +4,6 @@ from .fingerprint import Fingerprint
 from .gate import Model, load
 from .hooks import hook_name
 from .sweep import Recording
-from .worker import Job, Stopped
+from .worker import Closed, Job, Stopped
 
-__all__ = ["Fingerprint", "Job", "Model", "Recording", "Stopped", "hook_name", "load"]
+__all__ = ["Closed", "Fingerprint", "Job", "Model", "Recording", "Stopped", "hook_name", "load"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import xxhash
 from torch import nn
 
 
@@ -29,9 +30,8 @@ class Fingerprint:
     def of(cls, module: nn.Module, hook_points: Mapping[str, Any]) -> Fingerprint:
         """Take the fingerprint of a module and of its bridge's hook points (none for a plain module)."""
         parameters = list(module.parameters())
-        points = {id(point): point for point in hook_points.values()}.values()
         return cls(
-            hooks=sum(len(point.fwd_hooks) + len(point.bwd_hooks) for point in points),
+            hooks=hooks_on(hook_points),
             weights=checksum(parameters),
             dtype=str(parameters[0].dtype),
             device=str(parameters[0].device),
@@ -43,17 +43,38 @@ class Fingerprint:
         )
 
 
-def checksum(tensors: list[Any]) -> str:
-    """16 hex digits that change when any element of any tensor changes.
+def hooks_on(hook_points: Mapping[str, Any]) -> int:
+    """How many hooks hang on hook points, some of which have several names."""
+    points = {id(point): point for point in hook_points.values()}.values()
+    return sum(len(point.fwd_hooks) + len(point.bwd_hooks) for point in points)
 
-    Each tensor is reduced on its own device (`torch.hash_tensor`), and its shape, dtype and an even sample of its
-    elements are added, since the reduction does not see their order.
+
+def checksum(tensors: list[Any]) -> str:
+    """16 hex digits of every byte of every tensor, with its shape and dtype; the same on every device (XXH3).
+
+    Costs a pass over the memory: about 0.05 s for 540 MB on the CPU; elsewhere the tensors are copied.
     """
-    digest = hashlib.sha256()
+    digest = xxhash.xxh3_128()
     for tensor in tensors:
-        flat = tensor.detach().reshape(-1)
-        sample = flat[:: max(1, flat.numel() // 256)].float().cpu()
-        reduced = torch.hash_tensor(flat).view(torch.int64).item()
-        digest.update(f"{tuple(tensor.shape)} {tensor.dtype} {reduced}".encode())
-        digest.update(sample.numpy().tobytes())
+        plain = tensor.detach().cpu().contiguous()
+        digest.update(f"{tuple(plain.shape)} {plain.dtype}".encode())
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()[:16]
+
+
+def pulse(tensors: list[Any]) -> object:
+    """What changes when the weights do, cheap enough for each job.
+
+    On the CPU their checksum. On a GPU, from which copying billions of weights takes seconds, each tensor times one
+    fixed vector, taken there: it misses only what rounding hides.
+    """
+    if all(tensor.device.type == "cpu" for tensor in tensors):
+        return checksum(tensors)
+    return tuple(_product(tensor.detach()).sum().item() for tensor in tensors)
+
+
+def _product(tensor: torch.Tensor) -> torch.Tensor:
+    """[...] of tensor [..., width] times a fixed vector, and each of those times its place."""
+    plain = torch.atleast_1d(tensor).float()
+    sums = (plain @ torch.linspace(1, 2, plain.shape[-1], device=plain.device)).reshape(-1)
+    return sums * torch.linspace(1, 2, sums.numel(), device=sums.device)

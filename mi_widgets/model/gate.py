@@ -21,10 +21,10 @@ from transformer_lens.model_bridge import TransformerBridge
 from ..intervention import Recipe, Reference
 from ..site import Site
 from . import checkpoint, hooks, sweep, tokens, twin
-from .fingerprint import Fingerprint, checksum
+from .fingerprint import Fingerprint, checksum, hooks_on, pulse
 from .sweep import Plan, Read, Recording
 from .tokens import Prompt
-from .worker import Job, Worker
+from .worker import Closed, Job, Worker
 
 T = TypeVar("T")
 _KEPT = 64  # reference means and prompt activations kept for reuse
@@ -39,7 +39,7 @@ class Model:
     name: shown on figures; by default what the model calls itself.
     """
 
-    twin: Any
+    _twin: Any
     points: dict[str, Any]
     """The twin's hook points by name, aliases included."""
     _seen: list[tuple[Any, ...]]
@@ -48,7 +48,9 @@ class Model:
     _joins: bool | None
     _kept: dict[tuple[str, str, str], dict[str, torch.Tensor]]
     _kept_of: str
-    _weights: str | None
+    _weights: str
+    _pulse: object
+    _hashed_now: bool
 
     def __init__(self, source: Any, tokenizer: Any = None, name: str = "") -> None:
         if isinstance(source, Model):
@@ -58,8 +60,10 @@ class Model:
         self._bridge = source if _is_bridge(source) else None
         self._source: nn.Module = twin.original(source)
         self.tokenizer: Any = tokenizer or getattr(source, "tokenizer", None)
-        if self.tokenizer is None:
-            raise ValueError("a Hugging Face model needs its tokenizer: mi.Model(model, tokenizer)")
+        if not callable(self.tokenizer):
+            raise ValueError(
+                f"a Hugging Face model needs its tokenizer, not {self.tokenizer!r:.40}: mi.Model(model, tokenizer)"
+            )
         self.name = name or getattr(self._source.config, "_name_or_path", "") or type(self._source).__name__
         self.worker = Worker(f"mi-{self.name}", self._around)
         self._running = False
@@ -80,6 +84,8 @@ class Model:
         return known
 
     def __repr__(self) -> str:
+        if self.worker.closed:
+            return f"Model({self.name}, closed)"
         return f"Model({self.name}: {self.n_layers} layers × {self.n_heads} heads, weights {self.weights})"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -114,8 +120,11 @@ class Model:
         return self.do(self._hashed)
 
     def _hashed(self) -> str:
-        if self._weights is None:
-            self._weights = checksum(list(self.twin.original_model.parameters()))[:8]
+        if not self._hashed_now:
+            parameters = list(self.twin.original_model.parameters())
+            felt, self._hashed_now = pulse(parameters), True
+            if felt != self._pulse:
+                self._pulse, self._weights = felt, checksum(parameters)[:8]
         return self._weights
 
     @property
@@ -159,7 +168,7 @@ class Model:
         Not so where the twin holds copies (of joint query-key-value weights, which a bridge takes apart): those are
         compared by their checksum.
         """
-        self._weights = None
+        self._hashed_now = False
         if getattr(self._bridge, "compatibility_mode", False):
             raise ValueError(
                 "the bridge is in compatibility mode, whose folded weights cannot be mirrored; boot another bridge "
@@ -168,7 +177,7 @@ class Model:
         seen = twin.watch(self._source)
         if self._seen != seen or self._copied_sum != checksum(self._copied):
             self._forget()
-            self.twin = twin.boot(self._source, self.tokenizer, self.name)
+            self._twin = twin.boot(self._source, self.tokenizer, self.name)
             self.points = dict(self.twin.hook_dict)
             self._copied = twin.copied(self._source, self.twin)
             self._copied_sum = checksum(self._copied)
@@ -176,7 +185,7 @@ class Model:
         self._seen = seen
 
     def _forget(self) -> None:
-        self.twin = None
+        self._twin = None
         self.points = {}
         self._seen = []
         self._copied = []
@@ -184,7 +193,20 @@ class Model:
         self._joins = None
         self._kept = {}
         self._kept_of = ""
-        self._weights = None
+        self._weights, self._pulse, self._hashed_now = "", None, False
+
+    @property
+    def twin(self) -> Any:
+        """The bridge that is run: over the user's storage, without the user's hooks."""
+        if self._twin is None:
+            raise Closed()
+        return self._twin
+
+    @property
+    def own_hooks(self) -> int:
+        """How many hooks of the user's own are on the user's bridge; runs here are without them."""
+        points: Any = self._bridge.hook_dict if self._bridge is not None else {}
+        return hooks_on(points)
 
     # -- shape ----------------------------------------------------------------------------------------------------
 
@@ -394,6 +416,8 @@ class Model:
 
 
 def _first_and_rest(runs: Sequence[torch.Tensor]) -> torch.Tensor:
+    if all(len(run) == 1 for run in runs):
+        raise ValueError("the reference texts have one token each: there is no mean over the positions after the first")
     first = torch.stack([run[0] for run in runs]).mean(0)
     return torch.stack([first, torch.cat([run[1:] for run in runs]).mean(0)])
 
@@ -428,6 +452,8 @@ def load(name: str | Path | None = None, *, device: str | None = None, dtype: to
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    if isinstance(dtype, str) and not isinstance(getattr(torch, dtype, None), torch.dtype) and dtype != "auto":
+        raise ValueError(f"{dtype!r} is no dtype; for instance 'bfloat16'")
     folder = str(checkpoint.fetch() if name is None else name)
     with _quiet() if name is None else nullcontext():
         try:

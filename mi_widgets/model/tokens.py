@@ -17,7 +17,9 @@ Prompt = str | Sequence[int] | Sequence[dict[str, str]] | torch.Tensor
 _GLYPHS = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"}
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
 #: Letters, marks and a symbol that draw nothing: fillers, joiners, variation selectors, the empty braille cell.
-_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {chr(c) for c in range(0xFE00, 0xFE10)}
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {
+    chr(c) for c in (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
+}
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
@@ -139,6 +141,8 @@ def _visible(raw: bytes) -> tuple[str, str]:
     if not text:
         return "‹empty›", "control"
     shown = "".join(_glyph(character) for character in text)
+    if unicodedata.category(text[0]).startswith("M") and shown[0] == text[0]:
+        shown = f"◌{shown}"  # a mark that would sit on the token before
     if not text.strip(" \n\t\r"):
         return shown, "space"
     hidden = all(_glyph(character).startswith("‹") for character in text)

@@ -11,7 +11,7 @@ import itertools
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -19,6 +19,13 @@ T = TypeVar("T")
 
 class Stopped(Exception):
     """The job was stopped, by a person or by a newer request."""
+
+
+class Closed(RuntimeError):
+    """The model was closed."""
+
+    def __init__(self) -> None:
+        super().__init__("this model is closed; make a new one with mi.load() or mi.Model(...)")
 
 
 class Job:
@@ -68,6 +75,8 @@ class Worker:
         job = self.submit(work, stop=stop)
         try:
             return job.future.result()
+        except CancelledError:
+            raise Closed() if self.closed else Stopped("stopped") from None
         except KeyboardInterrupt:
             job.stop()
             if not job.future.cancelled():
@@ -79,7 +88,7 @@ class Worker:
         job = Job(stop)
         with self._lock:
             if self.closed:
-                raise RuntimeError("this model is closed; make a new one with mi.load() or mi.Model(...)")
+                raise Closed()
             if owner is not None:
                 if earlier := self._latest.get(owner):
                     earlier.stop()

@@ -39,7 +39,7 @@ def switch_off(
         return _each(selection, lambda site: Intervention("zero", site))
     if kind != "mean":
         raise ValueError(f"kind must be 'mean' or 'zero', not {kind!r}")
-    texts = Reference(tuple(reference or _NEUTRAL))
+    texts = Reference(_NEUTRAL if reference is None else reference)  # type: ignore[arg-type]
     return _each(selection, lambda site: Intervention("mean", site, reference=texts))
 
 

@@ -1,7 +1,7 @@
 """Code: a recipe as a short program for plain TransformerLens, which gives the same numbers without this package.
 
 Every text that comes from a person or a file stands in the program as a Python literal. A direction is made again from
-the texts it came from.
+the texts it came from. Half precision rounds in another order here and there: the numbers agree to that precision.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from ..intervention import Intervention, Recipe
 from ..model import hook_name
 from ..site import Site
 
+_DTYPES = ("float32", "bfloat16", "float16", "float64")
 _EDIT = '''
 def edit(at, change, strength=1.0):
     """A hook that changes x[at] and leaves the rest as it is."""
@@ -35,7 +36,7 @@ def contrast(positive, negative, name):
     """The unit vector from the negative texts' mean residual to the positive ones' (first token left out)."""
     def mean(texts):
         caches = [bridge.run_with_cache(bridge.to_tokens(t), names_filter=[name])[1] for t in texts]
-        return torch.stack([c[name][0, 1:].mean(0) for c in caches]).mean(0)
+        return torch.stack([c[name][0, 1:].float().mean(0) for c in caches]).mean(0)
     v = mean(positive) - mean(negative)
     return v / v.norm()
 '''
@@ -54,12 +55,14 @@ class _Program:
     def __init__(self, recipe: Recipe, prompt: str | Sequence[int] | None) -> None:
         self.steps = [step for step in recipe.interventions if step.strength != 0]
         known = recipe.provenance
-        self.prompt = prompt if prompt is not None else known.get("prompt", "The capital of France is")
+        self.prompt = _prompt(known.get("prompt", "The capital of France is") if prompt is None else prompt)
         self.read = (known.get("answer"), known.get("foil"))
         self.source = str(known.get("source") or known.get("model") or "")
         if not self.source:
             raise ValueError("the recipe does not say which model it is for: recipe.code(model=model) does")
         self.dtype = known.get("dtype", "float32")
+        if self.dtype not in _DTYPES:
+            raise ValueError(f"the recipe names the dtype {self.dtype!r:.40}; models come in {', '.join(_DTYPES)}")
         self.references = list(dict.fromkeys(s.reference for s in self.steps if s.reference))
         self.directions = list(dict.fromkeys(s.direction for s in self.steps if s.direction))
 
@@ -121,7 +124,7 @@ class _Program:
             number = self._prompts().index(step.prompt or "")
             return [entry(positions, f"lambda x: other{number}[{name!r}][:, {positions}{index}]")]
         if step.op == "add":
-            return [entry(positions, f"lambda x: x + {self._amount(step)}")]
+            return [entry(positions, f"lambda x: x + ({self._amount(step)}).to(x)")]
         return [entry(positions, "torch.zeros_like" if step.op == "zero" else f"lambda x: x * {step.amount!r}")]
 
     def _mean(self, step: Intervention, name: str, entry: Any) -> list[str]:
@@ -160,6 +163,17 @@ class _Program:
             "difference = lambda x: (x[answer].logsumexp(-1) - x[foil].logsumexp(-1)).item()",
             "print(difference(before), difference(after), difference(after) - difference(before))",
         ]
+
+
+def _prompt(prompt: Any) -> str | list[int]:
+    """A text, or token ids as plain numbers; anything else cannot be written as a literal."""
+    if isinstance(prompt, str):
+        return prompt
+    ids = prompt.tolist() if hasattr(prompt, "tolist") else prompt
+    ids = ids[0] if isinstance(ids, (list, tuple)) and len(ids) == 1 and isinstance(ids[0], list) else ids
+    if isinstance(ids, (list, tuple)) and ids and all(isinstance(id_, int) for id_ in ids):
+        return list(ids)
+    raise ValueError(f"code runs a text or a row of token ids, not {prompt!r:.80}; model.ids(messages) makes ids")
 
 
 def _positions(site: Site) -> str:

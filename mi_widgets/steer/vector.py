@@ -27,16 +27,17 @@ def contrast(
     (Rimsky et al. 2024), difference-in-means.
     """
     model = Model.of(model)
-    if not positive or not negative:
-        raise ValueError("a contrast needs at least one positive and one negative text")
+    for name, texts in (("positive", positive), ("negative", negative)):
+        if isinstance(texts, str) or not texts:
+            raise ValueError(f"{name} must be a list of at least one text, not {texts!r:.80}")
 
     up, down = (_tokens(model, texts, layer) for texts in (positive, negative))
     difference = _mean(up) - _mean(down)
     norm = torch.cat([*up, *down]).norm(dim=-1).median().item()
     length = difference.norm().item()
     unit = (difference / length).cpu().numpy()
-    texts = (tuple(positive), tuple(negative))
-    return Direction(unit, layer, norm, length / norm, name, *texts, provenance=model.provenance)
+    sets = (tuple(positive), tuple(negative))
+    return Direction(unit, layer, norm, length / norm, name, *sets, provenance=model.provenance)
 
 
 def _tokens(model: Model, texts: Sequence[str], layer: int) -> list[torch.Tensor]:

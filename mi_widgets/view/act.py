@@ -1,5 +1,6 @@
 """The drafted action: what the bar at the foot of a view says will be done to the picked cells."""
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -39,6 +40,10 @@ def _one_of(value: object, allowed: Sequence[str], name: str) -> str:
 
 
 def _finite(value: object, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{name} {value!r} is not a finite number")
-    return float(value)
+    number = float("nan")
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):
+            number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} {value!r:.40} is not a finite number")
+    return number

@@ -33,7 +33,8 @@ def _line(grid: Grid) -> go.Figure:
     figure.add_hline(y=0, line_color=_GREY, line_width=1)
     natural = grid.provenance.get("natural")
     if natural is not None:
-        figure.add_vline(x=natural, line_dash="dot", line_color=_GREY, annotation_text="natural strength")
+        words = f"natural strength {natural:.2f}"
+        figure.add_vline(x=natural, line={"dash": "dash", "color": "#444444", "width": 1.5}, annotation_text=words)
     figure.update_xaxes(title=axis.name)
     figure.update_yaxes(title=html.escape(grid.unit))
     return _framed(figure, grid)

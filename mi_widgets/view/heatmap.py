@@ -17,4 +17,5 @@ class Heatmap(Loop):
         """A Grid as a heatmap."""
         source = {key: str(grid.provenance[key]) for key in ("model", "weights") if key in grid.provenance}
         prompt = str(grid.provenance.get("prompt", ""))
-        return cls([mapping.panel(grid, "grid")], title=grid.title, prompt=prompt, provenance=source)
+        size = " × ".join(f"{len(axis)} {axis.name}{'s' * (len(axis) != 1)}" for axis in grid.axes)
+        return cls([mapping.panel(grid, "grid")], title=size, prompt=prompt, provenance=source)

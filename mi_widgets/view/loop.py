@@ -14,6 +14,7 @@ Whatever goes wrong in a handler becomes the `error` trait, a card under the vie
 card for what goes wrong elsewhere (in a worker thread).
 """
 
+import json
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -158,6 +159,15 @@ class Loop(anywidget.AnyWidget):
             return acts.checked(proposal.value, self.directions)
         except ValueError as problem:
             raise t.TraitError(f"This act is not understood: {problem}.") from None
+
+    @t.validate("result", "progress")
+    def _valid_numbers(self, proposal: t.Bunch) -> dict[str, Any]:
+        """Only what JSON can carry: a NaN would end the page's reading."""
+        try:
+            json.dumps(proposal.value, allow_nan=False)
+        except ValueError:
+            raise t.TraitError("The result holds a number that is not finite.") from None
+        return proposal.value
 
     @t.observe("panels")
     def _drop_lost_picks(self, _: t.Bunch) -> None:

@@ -111,9 +111,9 @@ def _summary(away: np.ndarray, provenance: dict[str, Any]) -> Grid:
         axes,
         kind="head",
         part="z",
-        title="All heads: brighter looks more at tokens other than the first",
+        title="All heads: where each one looks",
         unit="of its attention",
-        sign="Attention that does not go to the first token, averaged over the other tokens.",
+        sign="Number: the attention that does not go to the first token, averaged over the other tokens.",
         provenance=provenance,
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 from ..grid import Grid
 from ..intervention import Direction
 from ..locate import refine
+from ..model import Closed
 from ..task import Pair, Task
 from ..view import AttributionMap, mapping
 from .live import Live
@@ -26,6 +27,8 @@ class AttributionView(Live, AttributionMap):
     directions: as in AttentionView. Runs use the first pair's clean prompt.
     """
 
+    _halt = threading.Event()  # ends the maps that are under way; here there are none
+
     def __init__(
         self,
         model: Any,
@@ -35,17 +38,19 @@ class AttributionView(Live, AttributionMap):
         directions: Mapping[str, Direction] | None = None,
     ) -> None:
         whole = Task.of(task)
+        if pairs < 1:
+            raise ValueError(f"pairs must be at least 1, not {pairs}")
         items = (whole.fit if whole.has_splits else whole.items)[:pairs]
         self._task = Task(items, metric=whole.metric, name=whole.name, seed=whole.seed)
         first = items[0]
         title = "Attribution: what carries the answer"
-        self._halt = threading.Event()
         super().__init__(model, first.clean, first.answer, first.foil, directions, title=title)
 
     def _draw(self) -> None:
         """Locate in a thread that only queues: each batch is a job of its own, so that a Run comes between two."""
         self._halt.set()
         self._halt = halt = threading.Event()
+        self.progress = {"done": 0, "total": 0, "eta": 0, "label": "maps"}
         self._locating = located = Future[None]()
         threading.Thread(target=self._locate, args=(halt, located), name="mi-locate", daemon=True).start()
 
@@ -55,6 +60,11 @@ class AttributionView(Live, AttributionMap):
             super().stop()
         else:
             self._halt.set()
+
+    def close(self) -> None:
+        """End the maps and the run, and take the view off the page."""
+        self._halt.set()
+        super().close()
 
     def wait(self) -> None:
         """Wait for the maps and for the run."""
@@ -66,6 +76,9 @@ class AttributionView(Live, AttributionMap):
         try:
             for number, objects in enumerate(self._objects()):
                 self._fill(number, objects, halt)
+        except Closed:
+            located.set_result(None)
+            self._rest("closed")
         except Exception as error:
             self.fail(error)
             located.set_exception(error)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..intervention import Recipe
 from ..model.tokens import Prompt
-from ..run import Texts
+from ..run import Texts, checked
 from ..view import Heatmap
 from .live import Live
 
@@ -17,8 +17,8 @@ class Comparison(Live, Heatmap):
     def __init__(
         self, model: Any, prompt: Prompt, recipe: Recipe, answer: Texts | None = None, foil: Texts | None = None
     ) -> None:
+        self._fixed = recipe = checked(recipe)
         super().__init__(model, prompt, answer, foil, directions={}, title=f"Before and after: {_brief(recipe)}")
-        self._fixed = recipe
         self.runnable = False
         self._submit(lambda: self._answer(recipe, {"picks": [], "act": dict(self.act)}))
 

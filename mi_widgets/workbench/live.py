@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from typing import Any
 from ..grid import Grid
 from ..improve.controls import controls, describe
 from ..intervention import Direction, Recipe
-from ..model import Job, Model, Stopped, hook_name
+from ..model import Closed, Job, Model, Stopped, hook_name
 from ..model.tokens import Prompt
 from ..run import Run, Texts, generate, metric_name, reader, run
 from ..selection import Selection
@@ -40,6 +41,7 @@ class Live(Loop):
     second choice. directions: {name: Direction} for the "add" act; by default the package's cheerful direction.
     """
 
+    _job: Job | None = None
     most_tokens = 2048
     """A longer prompt is refused before the model runs: what the page would get passes 8 MB."""
 
@@ -55,12 +57,13 @@ class Live(Loop):
         self._model = Model.of(model)
         self._text = prompt
         self._grids: list[Grid] = []
-        self._job: Job | None = None
         self._answered: Job | None = None  # the one whose numbers are shown
         self._refuse_length()
         self._before: Run = run(self._model, prompt)
         self._source = self._model.provenance
-        self._own_metric = answer is None or foil is None
+        if (answer is None) != (foil is None):
+            raise ValueError("a metric tells two things apart: give both answer= and foil=, or neither")
+        self._own_metric = answer is None
         first, second = (label["id"] for label, _ in self._before.top_labels(2))
         self._read: tuple[Texts, Texts] = (first, second) if self._own_metric else (answer, foil)  # type: ignore[assignment]
         self._metric(self._before)  # refuses an answer that no run could be measured by
@@ -114,8 +117,8 @@ class Live(Loop):
         return Selection(tuple(places), provenance)
 
     @selection.setter
-    def selection(self, sites: Selection | Sequence[Site]) -> None:
-        self.picks = [self._pick(site) for site in sites]
+    def selection(self, sites: Selection | Sequence[Site] | Site) -> None:
+        self.picks = [self._pick(site) for site in ([sites] if isinstance(sites, Site) else sites)]
 
     def _pick(self, site: Site) -> tuple[int, int, int]:
         for number, grid in enumerate(self._grids):
@@ -165,8 +168,17 @@ class Live(Loop):
     def _finish(self) -> None:
         """Wait for the run; a stopped one has finished."""
         with contextlib.suppress(Stopped, CancelledError):
-            if self._job is not None:
-                self._job.future.result()
+            try:
+                if self._job is not None:
+                    self._job.future.result()
+            except KeyboardInterrupt:
+                self.stop()
+                raise
+
+    def close(self) -> None:
+        """End what runs for this view, and take it off the page."""
+        self.stop()
+        super().close()
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
@@ -179,7 +191,11 @@ class Live(Loop):
         with self.hold_sync():
             self.error, self.progress, self.status = {}, {}, "waiting"
         self._job = None  # the job that this one stops has nothing to say any more
-        self._job = job = self._model.submit(lambda: self._do(work), owner=self)
+        try:
+            self._job = job = self._model.submit(lambda: self._do(work), owner=self)
+        except Closed:
+            self.status = "closed"
+            raise
         job.future.add_done_callback(lambda future: self._settle(job))
         return job
 
@@ -192,10 +208,12 @@ class Live(Loop):
         if job is not self._job:
             return
         failure = None if job.future.cancelled() else job.future.exception()
-        if failure is not None and not isinstance(failure, Stopped):
+        if self._model.worker.closed:
+            self._rest("closed")
+        elif failure is not None and not isinstance(failure, Stopped):
             self.fail(failure, fix="The model is as it was before. Change the draft and run again.")
-            return
-        self._rest("stopped" if job.stopped else "idle")
+        else:
+            self._rest("stopped" if job.stopped else "idle")
 
     def _rest(self, status: str) -> None:
         """Nothing is on its way any more."""
@@ -212,6 +230,7 @@ class Live(Loop):
         self._before, after = run(self._model, self._text), run(self._model, self._text, recipe)
         redrawn = self._redraw()
         before_metric, after_metric = (self._metric(r) for r in (self._before, after))
+        _refuse_infinite([after_metric], after.warnings)
         self._model.worker.check()
         self.result = dict(
             **request,
@@ -264,6 +283,7 @@ class Live(Loop):
         before = float(read(recording.logits[None]))
         changes, done, began = [0.0] * len(recipes), 0, time.monotonic()
         for numbers, values in self._model.sweep(recording, recipes, read):
+            _refuse_infinite(values.tolist(), ("a single cell's or a control's output is not a number",))
             for number, value in zip(numbers, values.tolist(), strict=True):
                 changes[number] = value - before
             done += len(numbers)
@@ -302,6 +322,10 @@ class Live(Loop):
         texts = {len(step.reference.texts) for step in recipe.interventions if step.reference}
         if texts:
             notes.append(f"Means are over {max(texts)} neutral texts; position 0 keeps its own mean.")
+        if all(step.changes_nothing for step in recipe.interventions):
+            notes.append("The recipe changes nothing.")
+        if self._model.own_hooks:
+            notes.append(f"Your bridge has {self._model.own_hooks} hooks of its own; they are not applied here.")
         notes += [f"{site} is edited more than once, in order." for site in recipe.conflicts]
         return notes
 
@@ -334,6 +358,12 @@ class Live(Loop):
         self.directions = [
             {"name": name, "layer": d.layer, "natural": d.natural} for name, d in self._directions.items()
         ]
+
+
+def _refuse_infinite(metrics: Sequence[float], why: Sequence[str]) -> None:
+    """Numbers that no page can show become an error that says why."""
+    if not all(map(math.isfinite, metrics)):
+        raise FloatingPointError(f"{why[0] if why else 'the metric is not a number'}; try a smaller strength or factor")
 
 
 def _side(result: Run, metric: float) -> dict[str, Any]:

@@ -64,6 +64,7 @@ def test_an_act_is_taken(view, act):
         ({"verb": "switch_off", "kind": "median"}, "'median'"),
         ({"verb": "scale", "factor": float("nan")}, "not a finite number"),
         ({"verb": "scale", "factor": True}, "not a finite number"),
+        ({"verb": "scale", "factor": 10**400}, "not a finite number"),
         ({"verb": "add", "direction": "gloomy", "strength": 1.0}, "'gloomy' is none of cheerful"),
     ],
 )
