@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -202,6 +203,14 @@ def test_a_card_is_the_mean_of_plain_runs(llama: Tiny) -> None:
     assert (card.n, card.groups) == (len(data.report), len(data.report))
     assert card.provenance["weights"] == llama.model.weights and card.provenance["recipe"] == recipe.hash
     assert json.loads(json.dumps(card.to_dict()))["n"] == card.n
+
+
+def test_a_card_says_what_the_task_notes_of_its_items(llama: Tiny) -> None:
+    noted = replace(task(llama), note="The two examples are shared.")
+    card = mi.evaluate(llama.model, noted, off(head(0, 0)), progress=False)
+    assert card.provenance["note"] == "The two examples are shared." and "The two examples are shared." in str(card)
+    plain = mi.evaluate(llama.model, task(llama), off(head(0, 0)), progress=False)
+    assert "note" not in plain.provenance and "note" not in str(plain)
 
 
 def test_side_effects_are_those_of_the_neutral_texts(llama: Tiny) -> None:
