@@ -71,9 +71,10 @@ class Card:
             ("effect − control", f"{self.advantage:+.3f}   [{self.advantage_ci[0]:+.3f}, {self.advantage_ci[1]:+.3f}]"),
             *((name, f"{value:.4f}") for name, value in self.side_effects.items()),
             ("weights", str(self.provenance.get("weights", ""))),
+            ("note", str(self.provenance.get("note", ""))),
         ]
         width = max(len(name) for name, _ in rows)
-        lines = [f"{name:<{width}}  {value}" for name, value in rows]
+        lines = [f"{name:<{width}}  {value}" for name, value in rows if value]
         return "\n".join([self.title, *lines, self.verdict])
 
     def figure(self) -> go.Figure:

@@ -12,8 +12,8 @@ import torch
 from .intervention import Recipe
 from .model import Model
 from .model.hooks import Clock, as_hooks
-from .model.tokens import Prompt
-from .task import METRICS, Pair
+from .model.tokens import Prompt, token_at
+from .task import FIRST_DIFFERENCE, LAST, METRICS, Pair
 
 Texts = str | int | Sequence[str | int]  # tokens as text (one token each), or as ids
 _UNSPACED = 4.0  # logits by which " Mary" must lead "Mary" for the second to be taken for a slip
@@ -162,6 +162,30 @@ def reader(model: Model, metric: str, answer: Texts, foil: Texts) -> Callable[[t
 def pair_reader(model: Model, metric: str, pair: Pair) -> Callable[[torch.Tensor], torch.Tensor]:
     """`reader` for a Pair's own answer and foil."""
     return reader(model, metric, pair.answer, pair.foil)
+
+
+def role_positions(model: Any, pair: Pair) -> dict[str, int]:
+    """Where a pair's roles stand in its prompts: token positions, BOS counted, the same in clean and corrupt.
+
+    Spans come first, in their order, each at the token that holds its last character in the clean prompt; then "first
+    difference" where the prompts differ, and "last". Two roles may share a position. ValueError where the prompts have
+    different numbers of tokens: then no position of one stands for the same of the other.
+    """
+    model = Model.of(model)
+
+    def work() -> dict[str, int]:
+        clean, corrupt = (model.ids(text)[0].tolist() for text in (pair.clean, pair.corrupt))
+        if len(clean) != len(corrupt):
+            raise ValueError(
+                f"the prompts have {len(clean)} and {len(corrupt)} tokens, and roles need as many in both: "
+                f"{pair.clean!r} and {pair.corrupt!r}"
+            )
+        ends = {name: end for name, (_, end) in dict(pair.spans or ()).items()}
+        roles = {name: token_at(model.tokenizer, pair.clean, clean, end - 1) for name, end in ends.items()}
+        differing = [position for position, (a, b) in enumerate(zip(clean, corrupt, strict=True)) if a != b]
+        return {**roles, **({FIRST_DIFFERENCE: differing[0]} if differing else {}), LAST: len(clean) - 1}
+
+    return model.do(work)
 
 
 def metric_name(metric: str, answer: Texts, foil: Texts) -> str:

@@ -585,7 +585,7 @@ def test_a_fingerprint_sees_each_thing_it_promises(mine: TransformerBridge) -> N
         assert replace(after, **{name: getattr(before, name)}) == before
 
 
-# -- the weights' hash --------------------------------------------------------------------------------------------------
+# -- the weights' hash -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

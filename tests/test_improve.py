@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -204,6 +205,14 @@ def test_a_card_is_the_mean_of_plain_runs(llama: Tiny) -> None:
     assert json.loads(json.dumps(card.to_dict()))["n"] == card.n
 
 
+def test_a_card_says_what_the_task_notes_of_its_items(llama: Tiny) -> None:
+    noted = replace(task(llama), note="The two examples are shared.")
+    card = mi.evaluate(llama.model, noted, off(head(0, 0)), progress=False)
+    assert card.provenance["note"] == "The two examples are shared." and "The two examples are shared." in str(card)
+    plain = mi.evaluate(llama.model, task(llama), off(head(0, 0)), progress=False)
+    assert "note" not in plain.provenance and "note" not in str(plain)
+
+
 def test_side_effects_are_those_of_the_neutral_texts(llama: Tiny) -> None:
     recipe = off(head(0, 0))
     divergences, losses = [], []
@@ -249,7 +258,8 @@ def test_progress_counts_the_items(llama: Tiny) -> None:
 
 def test_an_edit_that_breaks_the_model_has_no_card(llama: Tiny) -> None:
     items = tuple(
-        mi.Pair(llama.pair.clean, llama.pair.corrupt, llama.pair.answer, llama.pair.foil, str(i)) for i in range(8)
+        mi.Pair(llama.pair.clean, llama.pair.corrupt, llama.pair.answer, llama.pair.foil, group=str(i))
+        for i in range(8)
     )
     with pytest.raises(ValueError, match="is not a number on"):
         mi.evaluate(llama.model, mi.Task(items), mi.steer.scale([mi.Site("head", 0, 0)], 1e38), progress=False)

@@ -15,7 +15,7 @@ SPLITS = ("fit", "select", "report")
 
 
 def pairs(groups: list[str]) -> tuple[mi.Pair, ...]:
-    return tuple(mi.Pair(f"clean {n}", f"corrupt {n}", " a", " b", group) for n, group in enumerate(groups))
+    return tuple(mi.Pair(f"clean {n}", f"corrupt {n}", " a", " b", group=group) for n, group in enumerate(groups))
 
 
 @given(st.lists(st.sampled_from("abcdefghijklmnop"), min_size=1, max_size=60), st.integers(0, 5))
@@ -89,7 +89,11 @@ NASTY = (
 
 
 def nasty() -> mi.Task:
-    return mi.Task(tuple(mi.Pair(text, text + "!", (" a", text), " b", group=f"g {text}") for text in NASTY))
+    return mi.Task(
+        tuple(
+            mi.Pair(text, text + "!", (" a", text), " b", {text: (1, len(text)), "b": (0, 1)}, text) for text in NASTY
+        )
+    )
 
 
 def test_a_task_comes_back_from_its_jsonl_file(tmp_path: Path) -> None:
@@ -106,6 +110,46 @@ def test_a_task_is_read_from_csv(tmp_path: Path, encoding: str) -> None:
     assert (task.items[1].group, task.metric, task.name) == ("own", "logprob", "mine")
 
 
+def test_spans_come_from_a_csv_file(tmp_path: Path) -> None:
+    path = tmp_path / "task.csv"
+    path.write_text('clean,corrupt,answer,foil,spans\nab,cb, c, d,"{""x"": [0, 1]}"\nab,cb, c, d,\n', "utf-8")
+    assert [pair.spans for pair in mi.Task.from_csv(path)] == [(("x", (0, 1)),), ()]
+
+
+def test_a_pair_with_spans_is_a_value() -> None:
+    spans = {"subject": (4, 8), "first": (0, 3)}
+    pair = mi.Pair("The keys", "The keyx", " are", " is", spans)
+    assert pair.spans == (("subject", (4, 8)), ("first", (0, 3)))
+    assert pair == mi.Pair("The keys", "The keyx", " are", " is", pair.spans) and hash(pair) == hash(pair)
+    assert mi.Pair("a", "b", "c", "d").spans == mi.Pair("a", "b", "c", "d", {}).spans == ()
+    spans["more"] = (0, 1)
+    assert len(pair.spans) == 2
+
+
+@pytest.mark.parametrize(
+    ("spans", "why"),
+    [
+        ({"x": (0, 9)}, "no stretch of the 8 characters"),
+        ({"x": (-1, 2)}, "no stretch"),
+        ({"x": (3, 3)}, "no stretch"),
+        ({"x": (5, 3)}, "no stretch"),
+        ({"x": (0.0, 1)}, "from one character to another"),
+        ({"x": (False, True)}, "from one character to another"),
+        ({"x": (0, 1, 2)}, r"spans are \(start, end\) by name"),
+        ({"x": 3}, "spans are"),
+        ("a group", "spans are"),
+        (7, "spans are"),
+        ({"": (0, 1)}, "needs a name"),
+        ({3: (0, 1)}, "needs a name"),
+        ({"last": (0, 1)}, "needs a name other than 'first difference' and 'last'"),
+        ((("x", (0, 1)), ("x", (1, 2))), "a name of its own"),
+    ],
+)
+def test_a_span_is_a_named_stretch_of_the_clean_prompt(spans: object, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        mi.Pair("The keys", "The key to more", " are", " is", spans)  # type: ignore[arg-type]
+
+
 HEADER = "clean,corrupt,answer,foil\n"
 
 
@@ -117,6 +161,7 @@ HEADER = "clean,corrupt,answer,foil\n"
         (HEADER + "a,b, c, d,e,f\n", 2),
         (HEADER + '"two\nlines",b, c, d\na,b, c,\n', 4),
         ("clean,corrupt,answer,wrong\na,b, c, d\n", 2),
+        ("clean,corrupt,answer,foil,spans\na,b, c, d,\na,b, c, d,x 0 1\n", 3),
     ],
 )
 def test_a_wrong_csv_row_is_named_by_its_line(tmp_path: Path, text: str, line: int) -> None:
@@ -131,7 +176,15 @@ GOOD = {"clean": "a", "corrupt": "b", "answer": " c", "foil": " d"}
 
 @pytest.mark.parametrize(
     "row",
-    ["{", "[]", "3", json.dumps({**GOOD, "answer": ""}), json.dumps({**GOOD, "x": 1}), json.dumps({"clean": "a"})],
+    [
+        "{",
+        "[]",
+        "3",
+        json.dumps({**GOOD, "answer": ""}),
+        json.dumps({**GOOD, "x": 1}),
+        json.dumps({**GOOD, "spans": {"x": [0, 2]}}),
+        json.dumps({"clean": "a"}),
+    ],
 )
 def test_a_wrong_jsonl_row_is_named_by_its_line(tmp_path: Path, row: str) -> None:
     path = tmp_path / "task.jsonl"

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 import mi_widgets as mi
 from mi_widgets.model import tokens
+from mi_widgets.run import role_positions
 
 from . import tiny
 from .conftest import Tiny
@@ -207,3 +208,63 @@ def test_a_mark_alone_sits_on_a_circle() -> None:
     assert tokens._visible("\u064e".encode()) == ("◌\u064e", "text")
     assert tokens._visible("\U000e0100".encode())[0] == "‹U+E0100›"
     assert tokens._visible("e\u0301".encode()) == ("e\u0301", "text")
+
+
+class Slow:
+    """A tokenizer without offsets: only what decoding says."""
+
+    is_fast = False
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        self.decode = tokenizer.decode
+
+
+TEXT = "Mary, the 😀 bee and  the é."
+
+
+@pytest.mark.parametrize("kind", ["byte-level", "byte fallback"])
+@pytest.mark.parametrize("bos", [0, 1])
+@pytest.mark.parametrize("slow", [False, True], ids=["offsets", "decoding"])
+def test_a_character_is_found_in_the_token_that_ends_it(kind: str, bos: int, slow: bool) -> None:
+    """Beside the bytes of the vocabulary: the token in which the character's last byte stands."""
+    tokenizer = KINDS[kind]()
+    ids = [tokenizer.bos_token_id] * bos + tokenizer(TEXT, add_special_tokens=False)["input_ids"]
+    raw = [tokens._bytes(tokenizer, tokenizer.convert_ids_to_tokens(id_)) for id_ in ids[bos:]]
+    ends = [len(b"".join(raw[: n + 1])) for n in range(len(raw))]
+    assert ends[-1] == len(TEXT.encode())
+    for character in (n for n, letter in enumerate(TEXT) if letter != " "):
+        expected = next(n for n, end in enumerate(ends) if end >= len(TEXT[: character + 1].encode()))
+        found = tokens.token_at(Slow(tokenizer) if slow else tokenizer, TEXT, ids, character)
+        assert found == bos + expected, TEXT[character]
+
+
+def test_word_pieces_and_left_out_spaces_have_their_token() -> None:
+    tokenizer, text = word_pieces(), "mary the aing b"
+    ids = [1, *tokenizer(text, add_special_tokens=False)["input_ids"], 2]  # [CLS] … [SEP], as BERT reads it
+    assert tokenizer.convert_ids_to_tokens(ids) == ["[CLS]", "mary", "the", "a", "##ing", "b", "[SEP]"]
+    assert [tokens.token_at(tokenizer, text, ids[:-1], text.index(x)) for x in ("y", " ", "t", "a", "i", "b")] == [
+        *(1, 2, 2, 1, 4, 5)
+    ]
+
+
+def test_a_character_that_no_token_shows_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"no token of 'zz' can be told to hold its character 1 \('z'\)"):
+        tokens.token_at(Slow(tiny.tokenizer()), "zz", [5, 6], 1)
+
+
+def test_roles_are_spans_the_first_difference_and_the_last_token(small: Tiny) -> None:
+    start = tiny.CLEAN.index("John")
+    second = tiny.CLEAN.index("John", start + 1)
+    spans = {"S2": (second, second + 4), "S1": (start, start + 4), "begin": (0, 4)}
+    roles = role_positions(small.model, mi.Pair(tiny.CLEAN, tiny.CORRUPT, "a", " John", spans))
+    labels = [label["text"] for label in small.model.labels(small.model.ids(tiny.CLEAN))]
+    assert list(roles) == ["S2", "S1", "begin", "first difference", "last"]
+    johns = [n for n, label in enumerate(labels) if label == "·John"]
+    assert [roles["S1"], roles["S2"]] == johns and roles["first difference"] == roles["S2"]
+    assert roles["begin"] == labels.index("When") and roles["last"] == len(labels) - 1
+    assert role_positions(small.model, mi.Pair("a", "a", "a", " John")) == {"last": small.model.ids("a").shape[1] - 1}
+
+
+def test_roles_need_prompts_of_equal_length(llama: Tiny) -> None:
+    with pytest.raises(ValueError, match="the prompts have 2 and 3 tokens"):
+        role_positions(llama.model, mi.Pair("a", "a the", " John", " Mary"))

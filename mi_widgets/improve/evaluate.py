@@ -117,6 +117,7 @@ def _card(
             "split": "report",
             "recipe": recipe.hash,
             "seed": seed,
+            **({"note": task.note} if task.note else {}),
         },
     )
 

@@ -86,6 +86,29 @@ def single(tokenizer: Any, text: str) -> int:
     return int(ids[0])
 
 
+def token_at(tokenizer: Any, text: str, ids: Sequence[int], character: int) -> int:
+    """Which of a text's ids, in front of which a BOS may stand, holds a character; the last one where it takes several.
+
+    By the tokenizer's own offsets where they are those of these ids, else by decoding more and more of them; ValueError
+    where neither finds it. A space that the offsets leave out belongs to the token after it.
+    """
+    if getattr(tokenizer, "is_fast", False):
+        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        before = len(ids) - len(encoded["input_ids"])
+        if before >= 0 and list(ids[before:]) == list(encoded["input_ids"]):
+            return before + _offset_at(encoded["offset_mapping"], character)
+    for index in range(len(ids)):
+        read = tokenizer.decode(ids[: index + 1], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        if read[: character + 1] == text[: character + 1]:
+            return index
+    raise ValueError(f"no token of {text!r} can be told to hold its character {character} ({text[character]!r})")
+
+
+def _offset_at(offsets: Sequence[tuple[int, int]], character: int) -> int:
+    holding = [index for index, (start, end) in enumerate(offsets) if start <= character < end]
+    return holding[-1] if holding else next(index for index, (start, _) in enumerate(offsets) if start > character)
+
+
 def labels(tokenizer: Any, ids: Sequence[int]) -> list[dict[str, Any]]:
     """One label for each id; see `label`."""
     return [label(tokenizer, int(id_), i) for i, id_ in enumerate(ids)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..task import Pair, Task
+from .frame import SHARED_FRAMES
 
 _HAPPY = (" happy", " good", " great", " wonderful", " excited", " glad")
 _UNHAPPY = (" sad", " bad", " terrible", " tired", " angry", " afraid")
@@ -48,4 +49,5 @@ def tone(seed: int = 0) -> Task:
     There is nothing to corrupt here: `corrupt` repeats `clean`, so the task is for steering, not for patching.
     """
     prompts = [(frame.format(scene), scene) for scene in _SCENES for frame in _FRAMES]
-    return Task(tuple(Pair(p, p, _HAPPY, _UNHAPPY, group=scene) for p, scene in prompts), name="tone", seed=seed)
+    items = tuple(Pair(p, p, _HAPPY, _UNHAPPY, group=scene) for p, scene in prompts)
+    return Task(items, name="tone", seed=seed, note=f"{SHARED_FRAMES} The words asked for are shared.")

@@ -182,6 +182,7 @@ def test_the_wheel_holds_the_built_widgets_and_needs_no_node(
         assert f"mi_widgets/static/{view}.js" in names
     assert {"mi_widgets/static/widget.css", f"{extension}/package.json", f"{extension}/install.json"} <= set(names)
     assert any(name.startswith(f"{extension}/static/remoteEntry") for name in names)
+    assert "mi_widgets/lenses/smollm2-135m-instruct.safetensors" in names
     assert not [name for name in names if name.startswith(("mi_widgets/labextension", "tests", "js", "tools"))]
 
 
