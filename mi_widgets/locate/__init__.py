@@ -1,7 +1,9 @@
 """Locate: which parts of a model produce a behaviour. Every method returns a Grid."""
 
 from .causal import causal, refine
+from .direct import direct
 from .gradient import gradient
-from .vocabulary import lens
+from .paths import paths
+from .vocabulary import lens, lens_steps
 
-__all__ = ["causal", "gradient", "lens", "refine"]
+__all__ = ["causal", "direct", "gradient", "lens", "lens_steps", "paths", "refine"]

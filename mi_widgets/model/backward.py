@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..intervention import Recipe
 from ..site import Site
 from .hooks import hook_name
-from .readout import scaled
+from .readout import LAST_ONLY, edits, scaled
 
 if TYPE_CHECKING:
     from .gate import Model
@@ -29,8 +30,9 @@ Read = Callable[[torch.Tensor], torch.Tensor]
 Hook = tuple[str, Any]
 Family = tuple[str, str]  # kind and part of a Site, for every layer that has it
 _EMBED = "hook_embed"
-_LAST = "unembed.hook_in"
 _MID = ("residual", "mid")
+#: What is watched and is no Site.
+_TAILS = {("head", "pattern"): "attn.hook_pattern", ("attention", "out"): "hook_attn_out"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Backward:
 
 @dataclass(frozen=True)
 class Direct:
-    """The direct path of every component into a metric at the last position; each contribution is activation · gradient.
+    """The direct path of every component into a metric at the last position: activation · gradient of each.
 
     heads: [layer, head]. attention, ffn: [layer], biases included. embedding, final_bias, total: numbers. total is the
     metric itself, before a final soft-cap. neurons: [layer, neuron], where they were asked for; their own bias is the
@@ -66,8 +68,8 @@ class Direct:
 def names(model: Model, family: Family) -> list[str]:
     """The hook names of one kind of activation, layer by layer."""
     kind, part = family
-    if family == ("head", "pattern"):
-        return [f"blocks.{layer}.attn.hook_pattern" for layer in range(model.n_layers)]
+    if family in _TAILS:
+        return [f"blocks.{layer}.{_TAILS[family]}" for layer in range(model.n_layers)]
     if kind == "embedding":
         return [_EMBED]
     index = 0 if kind in ("head", "neuron") else None
@@ -92,13 +94,13 @@ def gradients(
     rules = relp(model) if rule == "relp" else []
     watches = [*seen.hooks, *(felt.hooks if felt is not seen else [])]
     with torch.enable_grad():
-        logits = _forward(model, ids, [_leaf(start), *rules, *watches, (_LAST, _only_last)])
+        logits = _forward(model, ids, [_leaf(start), *rules, *watches, LAST_ONLY])
         metric = read(logits[:, -1])
         found = _derive(model, metric, list(felt.kept.items()))
     return Backward(metric.detach(), [x.detach() for x in seen.kept.values()], found)
 
 
-def direct(model: Model, ids: torch.Tensor, read: Read, neurons: bool = False) -> Direct:
+def direct(model: Model, ids: torch.Tensor, read: Read, neurons: bool = False, recipe: Recipe | None = None) -> Direct:
     """How much each component writes straight into the metric, with every norm's scale frozen (one prompt).
 
     The graph is cut at each head's output and at each FFN, so that what is left of the backward pass is the direct
@@ -114,7 +116,7 @@ def direct(model: Model, ids: torch.Tensor, read: Read, neurons: bool = False) -
     watches = [first, z, attention, post, ffn, unembedded]
     with torch.enable_grad():
         hooks = [hook for watch in watches for hook in watch.hooks]
-        _forward(model, ids, [*frozen_norms(model), *hooks, (_LAST, _only_last)])
+        _forward(model, ids, [*edits(model, ids, recipe), *frozen_norms(model), *hooks, LAST_ONLY])
         logits = unembedded.kept["unembed.hook_out"]
         total = read(scaled(model, logits)[:, -1])[0]
         kept = [pair for watch in watches for pair in watch.kept.items()]
@@ -161,7 +163,7 @@ def patterns(model: Model, ids: torch.Tensor, part: str, source: Sequence[torch.
     def back(x: torch.Tensor, hook: Any) -> torch.Tensor:
         return torch.stack([x[0], x[0]])
 
-    hooks: list[Hook] = [(_LAST, _only_last)]
+    hooks: list[Hook] = [LAST_ONLY]
     for name, values in zip(names(model, ("head", part)), source, strict=True):
         hooks += [(name, put(values)), (name.replace(f"hook_{part}", "hook_z"), back)]
     hooks += [(name, keep(name)) for name in names(model, ("head", "pattern"))]
@@ -196,10 +198,6 @@ class _Watch:
 def _leaf(start: torch.Tensor | None) -> Hook:
     """The embedding as the leaf of the graph, or other vectors in its place."""
     return _EMBED, lambda x, hook: (x if start is None else start.to(x)).detach().requires_grad_()
-
-
-def _only_last(x: torch.Tensor, hook: Any) -> torch.Tensor:
-    return x[:, -1:]
 
 
 def _forward(model: Model, ids: torch.Tensor, hooks: Sequence[Hook]) -> torch.Tensor:

@@ -9,16 +9,45 @@ soft-cap).
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .hooks import attached
+from ..intervention import Recipe
+from .hooks import Clock, as_hooks, attached
 
 if TYPE_CHECKING:
     from .gate import Model
 
 _SCALE = "ln_final.hook_scale"
+#: A hook that leaves only the last position to be unembedded: where the metric reads no other.
+LAST_ONLY: tuple[str, Any] = ("unembed.hook_in", lambda x, hook: x[:, -1:])
+
+
+def edits(model: Model, ids: torch.Tensor, recipe: Recipe | None) -> list[tuple[str, Any]]:
+    """The hooks of a recipe for one prompt [1, pos]."""
+    return as_hooks(model.compile(recipe, Clock(ids.shape[1])))
+
+
+def streams(
+    model: Model, ids: torch.Tensor, names: Sequence[str], recipe: Recipe | None
+) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """What some hooks carry [pos, ...] in an edited run, and the model's own last logits [d_vocab].
+
+    No other position is unembedded: logits of a whole prompt are larger than all its residual streams.
+    """
+    kept: dict[str, torch.Tensor] = {}
+
+    def keeper(name: str) -> Any:
+        return lambda x, hook: kept.__setitem__(name, x[0].clone())
+
+    hooks = [*edits(model, ids, recipe), *((name, keeper(name)) for name in names), LAST_ONLY]
+    own = model.forward(ids, hooks)[0, -1].float()
+    silent = [name for name in names if name not in kept]
+    if silent:
+        raise ValueError(f"{model.name} never reaches {silent[0]}: nothing to show")
+    return kept, own
 
 
 def logits(model: Model, x: torch.Tensor) -> torch.Tensor:
@@ -27,8 +56,13 @@ def logits(model: Model, x: torch.Tensor) -> torch.Tensor:
     Cohere multiplies its logits, Granite divides them, Gemma caps them; none of it is in the unembedding.
     """
     out = scaled(model, model.twin.unembed(model.twin.ln_final(x)))
-    cap = getattr(model.twin.original_model.config, "final_logit_softcapping", None)
+    cap = soft_cap(model)
     return out if not cap else out.div_(cap).tanh_().mul_(cap)
+
+
+def soft_cap(model: Model) -> float | None:
+    """The bound that the last logits are bent into, where there is one."""
+    return getattr(model.twin.original_model.config, "final_logit_softcapping", None)
 
 
 def scaled(model: Model, logits: torch.Tensor) -> torch.Tensor:
