@@ -3,16 +3,16 @@
     .venv/bin/python benchmarks/readings.py [rounds]
 
 One process, the default model, one thread; each figure is the median of paired rounds, in CPU seconds. The extra memory
-is the growth of the peak resident set in a process of its own.
+is that of the highest resident set, in a process of its own (Linux).
 """
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -23,7 +23,7 @@ from transformer_lens.tools.analysis import logit_lens
 import mi_widgets as mi
 from mi_widgets.locate.gradient import BASES
 from mi_widgets.locate.pairs import Pairs
-from mi_widgets.model import backward
+from mi_widgets.model import backward, readout
 
 _LENGTH = 128
 _ROWS = 128
@@ -47,6 +47,7 @@ def prompt(model: mi.Model) -> torch.Tensor:
 
 def _lens(model: mi.Model, rounds: int) -> None:
     ids, weight = prompt(model), model.bridge.W_U.T.contiguous()
+    names = backward.names(model, ("residual", "post"))
     stream = torch.randn(model.n_layers * _LENGTH, model.d_model)
 
     def product() -> None:
@@ -56,6 +57,7 @@ def _lens(model: mi.Model, rounds: int) -> None:
     works = {
         "bare unembedding product": product,
         "forward pass": lambda: model.do(lambda: model.forward(ids)),
+        "forward pass of the lens": lambda: model.do(lambda: readout.streams(model, ids, names, None)),
         "lens": lambda: mi.locate.lens(model, ids),
         "lens, first column": lambda: next(mi.locate.lens_steps(model, ids)),
         "lens, KL": lambda: mi.locate.lens(model, ids, value="kl"),
@@ -66,29 +68,31 @@ def _lens(model: mi.Model, rounds: int) -> None:
     unit = seconds["bare unembedding product"]
     for name, times in seconds.items():
         print(f"  {name:30} {median(times):7.2f} s  {_ratio(times, unit):6.2f} × the product")
-    forward = [a - b for a, b in zip(seconds["lens"], seconds["forward pass"], strict=True)]
-    print(
-        f"  {'lens without its forward pass':30} {median(forward):7.2f} s  {_ratio(forward, unit):6.2f} × the product"
-    )
+    rest = [a - b for a, b in zip(seconds["lens"], seconds["forward pass of the lens"], strict=True)]
+    print(f"  {'lens without its forward pass':30} {median(rest):7.2f} s  {_ratio(rest, unit):6.2f} × the product")
+    peer = _ratio(seconds["TransformerLens logit_lens"], seconds["lens"])
+    print(f"  TransformerLens takes {peer:.2f} times as long")
 
 
 _MEASURE = """
-import resource, sys, torch
+import sys, torch
 sys.path.insert(0, {here!r})
 import readings, mi_widgets as mi
 torch.set_num_threads(1)
 model = mi.load()
 ids = readings.prompt(model)
 model.do(lambda: model.forward(ids))
-before = readings.peak()
+readings.forget_peak()
+before = readings.resident("VmRSS")
 {work}
-print(readings.peak() - before)
+print(readings.resident("VmHWM") - before)
 """
 
 
 def _memory() -> None:
     works = {
-        "a second forward pass": "model.do(lambda: model.forward(ids))",
+        "one chunk of the product": "torch.randn(128, model.d_model) @ torch.randn(model.d_model, 49152)",
+        "forward pass": "model.do(lambda: model.forward(ids))",
         "lens": "mi.locate.lens(model, ids)",
         "lens, KL": "mi.locate.lens(model, ids, value='kl')",
     }
@@ -96,12 +100,18 @@ def _memory() -> None:
     for name, work in works.items():
         code = _MEASURE.format(here=here, work=work)
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        print(f"  {name:30} {float(done.stdout.split()[-1]):7.1f} MiB above the peak of one forward pass")
+        print(f"  {name:30} {float(done.stdout.split()[-1]):7.1f} MiB at most above the memory held before it")
 
 
-def peak() -> float:
-    """The largest resident set so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def forget_peak() -> None:
+    """Begin a new high-water mark of the resident set (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def resident(name: str) -> float:
+    """VmRSS (now) or VmHWM (the highest since `forget_peak`), in MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1024
 
 
 def _gradients(model: mi.Model, rounds: int) -> None:

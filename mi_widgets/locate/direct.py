@@ -61,7 +61,7 @@ def direct(
     pairs = model.do(lambda: Pairs.of(model, task, split, patching=False))
     tick, found = ticker(progress, "pair"), []
     for number, pair in enumerate(pairs.solved, start=1):
-        found.append(model.do(lambda pair=pair: _of(pairs, pair, run, objects == "neurons")))  # type: ignore[misc]
+        found.append(model.do(lambda pair=pair: _of(pairs, pair, run, objects == "neurons")))
         tick(number, len(pairs.solved))
     return model.do(lambda: _grid(pairs, found, objects, run))
 

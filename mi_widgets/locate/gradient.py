@@ -110,7 +110,7 @@ def gradient(
     estimate = model.do(lambda: _Estimate(plan, pairs, _reference(task, split, reference)))
     tick, maps, gaps = ticker(progress, "pair"), [], []
     for number, pair in enumerate(pairs.solved, start=1):
-        values, gap = model.do(lambda pair=pair: estimate.of(pair))  # type: ignore[misc]
+        values, gap = model.do(lambda pair=pair: estimate.of(pair))
         maps.append(values)
         gaps.append(gap)
         tick(number, len(pairs.solved))
@@ -242,7 +242,8 @@ class _Estimate:
     def _through_softmax(self, pair: Pair, ids: torch.Tensor, source: str) -> torch.Tensor:
         """Σ (A' − A) · ∂m/∂A for each head; a key-value head's is the sum over the query heads that read it."""
         found = backward.gradients(self.model, ids, ("head", "pattern"), self.pairs.read(pair))
-        here = [x[0] for x in backward.activations(self.model, ids, self.plan.family)]
+        ablated = self.plan.base in ("zero", "mean")  # whose values have the shape of those they replace
+        here = [x[0] for x in backward.activations(self.model, ids, self.plan.family)] if ablated else []
         patched = backward.patterns(self.model, ids, self.plan.part, self._there(source, here))
         rows = [
             ((new.float() - old[0].float()) * slope[0].float()).sum((-2, -1))
@@ -286,6 +287,7 @@ class _Estimate:
             sign=_SIGNS[plan.base]
             + (f" The values sum to the difference of the metric within {gap:+.3g}." if self._sums else ""),
             toward=1 if plan.base in ("denoise", "clean") else -1,
+            estimated=np.ones(tuple(map(len, self.axes)), dtype=bool),
             provenance={
                 "method": f"gradient/{plan.method}",
                 "estimate": True,

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from ..grid import Axis, Grid
-from ..model import Model, hook_name, path
+from ..model import Model, hook_name, path, readout
 from ..site import Site
 from ..task import Pair, Task
 from .pairs import Pairs, mean, texts
@@ -68,7 +68,7 @@ def paths(
             done += rows
             tick(done, len(plan.routes) * len(pairs.solved))
 
-        maps.append(model.do(lambda pair=pair, count=count: _effects(pairs, plan, pair, method, count)))  # type: ignore[misc]
+        maps.append(model.do(lambda pair=pair, count=count: _effects(pairs, plan, pair, method, count)))
     return model.do(lambda: _grid(pairs, plan, mean(maps), method))
 
 
@@ -174,7 +174,7 @@ def _effects(pairs: Pairs, plan: _Plan, pair: Pair, method: str, count: Any) -> 
     model, read = pairs.model, pairs.read(pair)
     base, source = (model.ids(text) for text in texts(pair, method))
     held, other = path.writes(model, base), path.writes(model, source)
-    before = read(model.forward(base, [path.LAST_ONLY])[:, -1])
+    before = read(model.forward(base, [readout.LAST_ONLY])[:, -1])
     rows = max(1, _TOKENS // base.shape[1])
     effects = []
     for start in range(0, len(plan.routes), rows):

@@ -18,7 +18,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,7 @@ import torch
 
 from ..grid import Axis, Grid, Readings
 from ..intervention import Recipe
-from ..model import Model, backward, readout
+from ..model import Model, Stopped, backward, readout
 from ..model.tokens import Prompt
 from ..run import Texts, metric_name, reader
 from ..site import Site
@@ -72,7 +74,7 @@ def lens(
         `JacobianLens` does, by `transport(x, layer)`. The last layer is never translated.
     """
     plan = dict(value=value, target=target, recipe=recipe, translator=translator, answer=answer, foil=foil)
-    return deque(lens_steps(model, prompt, objects, progress=progress, **plan), maxlen=1).pop()  # type: ignore[arg-type]
+    return deque(lens_steps(model, prompt, objects, progress=progress, **plan), maxlen=1).pop()
 
 
 def lens_steps(
@@ -87,14 +89,19 @@ def lens_steps(
     *,
     answer: Texts | None = None,
     foil: Texts | None = None,
+    stop: Event | None = None,
 ) -> Iterator[Grid]:
-    """The same while it is read: the last position first, then the other columns from the right; the rest is masked."""
+    """The same while it is read: the last position first, then the other columns from the right; the rest is masked.
+
+    stop: an event that ends it when it is set, from any thread; what was yielded stays. Other arguments as in `lens`.
+    """
     model = Model.of(model)
     asked = _Asked(objects, value, target, answer, foil, translator)
-    lens = model.do(lambda: _Lens(model, asked, prompt, recipe))
-    steps = lens.steps(ticker(progress))
-    while (grid := model.do(lambda: next(steps, None))) is not None:
-        yield grid
+    with suppress(Stopped):
+        lens = model.do(lambda: _Lens(model, asked, prompt, recipe), stop)
+        steps = lens.steps(ticker(progress))
+        while (grid := model.do(lambda: next(steps, None), stop)) is not None:
+            yield grid
 
 
 @dataclass(frozen=True)
@@ -200,7 +207,6 @@ class _Lens:
             if self.asked.translator is not None:
                 flat = torch.cat([*(self._translated(i, x) for i, x in enumerate(parts[:-1])), parts[-1]])
             return self.model.unembed(flat[None])[0].float().unflatten(0, parts.shape[:2])
-        flat = flat * readout.stream_factor(self.model)
         added = readout.contribution(self.model, flat, whole.repeat(len(parts), 1))
         return added.unflatten(0, parts.shape[:2])
 

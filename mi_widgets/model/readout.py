@@ -77,7 +77,7 @@ def scaled(model: Model, logits: torch.Tensor) -> torch.Tensor:
 def contribution(model: Model, parts: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
     """Centred logits [row, d_vocab] that parts [row, d_model] of residual streams `whole` [row, d_model] add."""
     scale: list[torch.Tensor] = []
-    with attached(model.points, [(_SCALE, lambda x, hook: scale.append(x))]):  # type: ignore[func-returns-value]
+    with attached(model.points, [(_SCALE, lambda x, hook: scale.append(x))]):
         model.twin.ln_final(whole[:, None])
     out = model.twin.unembed(_frozen(model, "ln_final", parts[:, None], scale[0]))
     nothing = model.twin.unembed(_frozen(model, "ln_final", torch.zeros_like(parts[:1, None]), scale[0][:1]))
@@ -96,12 +96,8 @@ def head_writes(model: Model, layer: int, z: torch.Tensor, scale: torch.Tensor |
     writes = project(rows.flatten(2)) - project(torch.zeros_like(rows[:1]).flatten(2))
     if scale is not None:
         writes = _frozen(model, f"blocks.{layer}.ln1_post", writes, scale)
-    return writes[:, 0] * stream_factor(model)
-
-
-def stream_factor(model: Model) -> float:
-    """What a block multiplies its outputs with before it adds them (Granite)."""
-    return getattr(model.twin.original_model.config, "residual_multiplier", None) or 1.0
+    factor = getattr(model.twin.original_model.config, "residual_multiplier", None) or 1.0  # Granite's
+    return writes[:, 0] * factor
 
 
 def _frozen(model: Model, norm: str, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
