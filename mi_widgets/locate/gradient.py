@@ -37,15 +37,17 @@ from ..grid import Axis, Grid
 from ..intervention import Reference
 from ..model import Model, backward
 from ..task import Pair, Task
-from .pairs import Pairs, mean, texts
+from .pairs import Pairs, last_value, mean, texts
 from .progress import Progress, ticker
 
 METHODS = ("atp", "atp_qk", "ig", "relp", "grad_x_input")
 BASES = ("denoise", "noise", "zero", "mean")
 RULES = ("left", "midpoint")
+_EMBEDDING = ("embedding", "out", ("position",))
 #: objects -> (kind, part, axes)
 OBJECTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "tokens": ("embedding", "out", ("position",)),
+    "tokens": _EMBEDDING,
+    "embedding": _EMBEDDING,
     "heads": ("head", "z", ("layer", "head")),
     "q": ("head", "q", ("layer", "head")),
     "k": ("head", "k", ("layer", "head")),
@@ -63,7 +65,7 @@ _PATCHING = ("denoise", "noise")
 _FAIR: dict[str, dict[str, tuple[str, ...]]] = {
     "atp": {"heads": BASES, "head_positions": _PATCHING, "v": ("denoise", "noise", "mean")},
     "atp_qk": {"q": ("denoise", "noise", "mean"), "k": BASES},
-    "ig": dict.fromkeys(("tokens", "heads", "head_positions", "v", "residual", "ffn"), _PATCHING),
+    "ig": dict.fromkeys(("tokens", "embedding", "heads", "head_positions", "v", "residual", "ffn"), _PATCHING),
     "relp": {"heads": _PATCHING, "head_positions": _PATCHING},
     "grad_x_input": {},
 }
@@ -93,7 +95,7 @@ def gradient(
 ) -> Grid:
     """An estimate of the causal map of the same objects and base; see the module's text for the methods.
 
-    objects: tokens (layer-less), heads, q, k, v (layer × head; k and v count key-value heads), head_positions,
+    objects: tokens (or embedding, as `causal` calls them; one number a position), heads, q, k, v (layer × head; k and v count key-value heads), head_positions,
         residual, ffn (layer × position), neurons (layer × neuron, summed over positions).
     base: denoise (default; the gradient at the corrupt run), noise, zero or mean (at the clean run). The gradient of
         the wrong run is another quantity, so it can't be asked for. grad_x_input has no base: it is at the clean run.
@@ -152,7 +154,7 @@ class _Plan:
             raise ValueError("ig walks from one prompt to the other: base must be denoise or noise")
         if method != "ig" and (steps or rule):
             raise ValueError(f"steps and rule are for method='ig', not {method}")
-        rule = rule or ("midpoint" if objects == "tokens" else "left")
+        rule = rule or ("midpoint" if kind == "embedding" else "left")
         _known("rule", rule, RULES)
         steps = _STEPS[rule] if steps is None else steps
         if steps < 1:
@@ -224,20 +226,13 @@ class _Estimate:
 
     def _folded(self, steps: Sequence[torch.Tensor], slopes: Sequence[torch.Tensor]) -> torch.Tensor:
         """Step · slope of each layer's [pos, (head,) width], summed over what is no axis of the map."""
-        axes = self.plan.axes
-        rows = []
-        for step, slope in zip(steps, slopes, strict=True):
-            product = step.float() * slope.float()
-            if "neuron" not in axes:
-                product = product.sum(-1)  # [pos] or [pos, head]
-            rows.append(
-                product.T
-                if "position" in axes and "head" in axes
-                else product
-                if "position" in axes
-                else product.sum(0)
-            )
-        return torch.stack(rows) if "layer" in axes else rows[0]
+        products = torch.stack([a.float() * b.float() for a, b in zip(steps, slopes, strict=True)])
+        if self.plan.kind != "neuron":
+            products = products.sum(-1)
+        cells = products.movedim(1, -1)  # [layer, (head or neuron,) pos]
+        if "position" not in self.plan.axes:
+            cells = cells.sum(-1)
+        return cells if "layer" in self.plan.axes else cells[0]
 
     def _through_softmax(self, pair: Pair, ids: torch.Tensor, source: str) -> torch.Tensor:
         """Σ (A' − A) · ∂m/∂A for each head; a key-value head's is the sum over the query heads that read it."""
@@ -269,7 +264,7 @@ class _Estimate:
         values = self._folded([new[0].float() - old[0].float() for new, old in zip(there, here, strict=True)], slopes)
         if plan.kind != "embedding":
             return values, 0.0
-        before, after = (float(read(self.model.forward(each)[:, -1])) for each in (ids, goal))
+        before, after = (last_value(self.model, read, each) for each in (ids, goal))
         return values, float(values.sum()) - (after - before)
 
     def grid(self, values: torch.Tensor, gaps: Sequence[float]) -> Grid:

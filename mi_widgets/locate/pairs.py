@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ..grid import Axis
-from ..model import Model
+from ..model import Model, readout
 from ..run import metric_name, pair_reader
 from ..site import Site
 from ..task import Pair, Task
@@ -114,8 +114,13 @@ def _solves(model: Model, task: Task, pair: Pair) -> bool:
     if task.metric != "logit_diff":
         return True
     read = pair_reader(model, "logit_diff", pair)
-    clean, corrupt = (float(read(model.forward(model.ids(text))[:, -1])) for text in (pair.clean, pair.corrupt))
+    clean, corrupt = (last_value(model, read, model.ids(text)) for text in (pair.clean, pair.corrupt))
     return clean - corrupt >= _SOLVED
+
+
+def last_value(model: Model, read: Callable[[torch.Tensor], torch.Tensor], ids: torch.Tensor) -> float:
+    """A metric of the last position, the only one that is unembedded."""
+    return float(read(model.forward(ids, [readout.LAST_ONLY])[:, -1]))
 
 
 def texts(pair: Pair, method: str) -> tuple[str, str]:

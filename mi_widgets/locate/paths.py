@@ -26,10 +26,10 @@ import numpy as np
 import torch
 
 from ..grid import Axis, Grid
-from ..model import Model, hook_name, path, readout
+from ..model import Model, hook_name, path
 from ..site import Site
 from ..task import Pair, Task
-from .pairs import Pairs, mean, texts
+from .pairs import Pairs, last_value, mean, texts
 from .progress import Progress, ticker
 
 METHODS = ("denoise", "noise")
@@ -174,7 +174,7 @@ def _effects(pairs: Pairs, plan: _Plan, pair: Pair, method: str, count: Any) -> 
     model, read = pairs.model, pairs.read(pair)
     base, source = (model.ids(text) for text in texts(pair, method))
     held, other = path.writes(model, base), path.writes(model, source)
-    before = read(model.forward(base, [readout.LAST_ONLY])[:, -1])
+    before = last_value(model, read, base)
     rows = max(1, _TOKENS // base.shape[1])
     effects = []
     for start in range(0, len(plan.routes), rows):
