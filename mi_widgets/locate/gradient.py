@@ -95,8 +95,9 @@ def gradient(
 ) -> Grid:
     """An estimate of the causal map of the same objects and base; see the module's text for the methods.
 
-    objects: tokens (or embedding, as `causal` calls them; one number a position), heads, q, k, v (layer × head; k and v count key-value heads), head_positions,
-        residual, ffn (layer × position), neurons (layer × neuron, summed over positions).
+    objects: tokens (or embedding, as `causal` calls them; one number a position), heads, q, k, v (layer × head; k and v
+        count key-value heads), head_positions, residual, ffn (layer × position), neurons (layer × neuron, summed over
+        positions).
     base: denoise (default; the gradient at the corrupt run), noise, zero or mean (at the clean run). The gradient of
         the wrong run is another quantity, so it can't be asked for. grad_x_input has no base: it is at the clean run.
     part: pre (default), mid or post for the residual stream.
