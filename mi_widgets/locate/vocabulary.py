@@ -198,7 +198,9 @@ class _Lens:
             logits = self._logits(parts, caught[last][start:end])
             if end == length and self.asked.whole:
                 self.check = _largest_gap(logits[-1, -1], own)
-            yield (slice(None), slice(start, end)), self._cells(logits)
+            cells = self._cells(logits)
+            del logits  # or the next chunk would be made beside it
+            yield (slice(None), slice(start, end)), cells
 
     def _logits(self, parts: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
         """Logits [layer, pos, d_vocab] of streams, or contributions of parts of them, [layer, pos, d_model]."""
@@ -264,7 +266,9 @@ class _Lens:
             ]
             whole = caught[last][-1:].expand(len(layers) * model.n_heads, -1)
             logits = readout.contribution(model, torch.cat(writes), whole)
-            yield slice(layers.start, layers.stop), self._cells(logits.unflatten(0, (len(layers), model.n_heads)))
+            cells = self._cells(logits.unflatten(0, (len(layers), model.n_heads)))
+            del logits
+            yield slice(layers.start, layers.stop), cells
 
     def _neurons(self) -> np.ndarray:
         """Each neuron's activation times what its value vector adds, at the last position."""
