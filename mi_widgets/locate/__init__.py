@@ -1,7 +1,10 @@
 """Locate: which parts of a model produce a behaviour. Every method returns a Grid."""
 
 from .causal import causal, refine
+from .direct import direct
+from .gradient import gradient
+from .paths import paths
 from .translator import Translator
-from .vocabulary import lens
+from .vocabulary import lens, lens_steps
 
-__all__ = ["Translator", "causal", "lens", "refine"]
+__all__ = ["Translator", "causal", "direct", "gradient", "lens", "lens_steps", "paths", "refine"]

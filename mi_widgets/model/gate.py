@@ -20,7 +20,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from ..intervention import Recipe, Reference
 from ..site import Site
-from . import checkpoint, hooks, sweep, tokens, twin
+from . import checkpoint, hooks, readout, sweep, tokens, twin
 from .fingerprint import Fingerprint, checksum, hooks_on, pulse
 from .sweep import Plan, Read, Recording
 from .tokens import Prompt
@@ -226,6 +226,11 @@ class Model:
         return self.twin.cfg.d_model
 
     @property
+    def soft_cap(self) -> float | None:
+        """The bound that the last logits are bent into (Gemma 2), or None."""
+        return readout.soft_cap(self)
+
+    @property
     def hook_names(self) -> Any:
         """Every hook name that this model has."""
         return self.points.keys()
@@ -280,16 +285,8 @@ class Model:
             self._running = False
 
     def unembed(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits of residual vectors [..., pos, d_model] after the last block, as the model itself makes them.
-
-        Cohere multiplies its logits, Granite divides them, Gemma caps them; none of it is in the unembedding.
-        """
-        config = self._source.config
-        logits = self.twin.unembed(self.twin.ln_final(x))
-        factor, divisor = (getattr(config, name, None) or 1.0 for name in ("logit_scale", "logits_scaling"))
-        logits = logits * factor / divisor
-        cap = getattr(config, "final_logit_softcapping", None)
-        return logits if not cap else torch.tanh(logits / cap) * cap
+        """Logits of residual vectors [..., pos, d_model] after the last block, as the model itself makes them."""
+        return readout.logits(self, x)
 
     def compile(self, recipe: Recipe | None, clock: hooks.Clock | None = None) -> list[hooks.Edit]:
         """The edits of a recipe; a clock with the prompt's length lets positions outside it be refused."""

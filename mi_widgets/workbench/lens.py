@@ -34,6 +34,6 @@ class LensView(Live, LensMap):
         super().__init__(model, prompt, answer, foil, directions, title="Logit lens: what each layer would say next")
 
     def _draw(self) -> None:
-        self._grids = [lens(self.model, self._text, self._target)]
+        self._grids = [lens(self.model, self._text, target=self._target)]
         excluded = self.model.bos_positions(self._before.ids[None])
         self.panels = [mapping.panel(self._grids[0], "lens", excluded)]

@@ -1,0 +1,27 @@
+"""Progress: a bar, silence, or the caller's own function, told (cells done, cells in all)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Tick = Callable[[int, int], None]
+Progress = bool | Tick
+
+
+def ticker(progress: Progress, unit: str = "cell") -> Tick:
+    """A function to call with (done, total)."""
+    if callable(progress):
+        return progress
+    if not progress:
+        return lambda done, total: None
+    from tqdm.auto import tqdm
+
+    bar = tqdm(unit=unit, leave=False, delay=1)
+
+    def tick(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+        if done == total:
+            bar.close()
+
+    return tick

@@ -1,0 +1,108 @@
+"""Readout: from residual vectors to logits, as the model itself makes them.
+
+`logits` reads a whole residual stream. `contribution` reads a part of one: the final norm's scale stays what it is for
+the whole stream, biases are left out, and the mean over the vocabulary is taken away, since adding a constant to all
+logits says nothing. So the contributions of all parts, and of the biases, sum to the centred logits (before a
+soft-cap).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..intervention import Recipe
+from .hooks import Clock, as_hooks, attached
+
+if TYPE_CHECKING:
+    from .gate import Model
+
+_SCALE = "ln_final.hook_scale"
+#: A hook that leaves only the last position to be unembedded: where the metric reads no other.
+LAST_ONLY: tuple[str, Any] = ("unembed.hook_in", lambda x, hook: x[:, -1:])
+
+
+def edits(model: Model, ids: torch.Tensor, recipe: Recipe | None) -> list[tuple[str, Any]]:
+    """The hooks of a recipe for one prompt [1, pos]."""
+    return as_hooks(model.compile(recipe, Clock(ids.shape[1])))
+
+
+def streams(
+    model: Model, ids: torch.Tensor, names: Sequence[str], recipe: Recipe | None
+) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """What some hooks carry [pos, ...] in an edited run, and the model's own last logits [d_vocab].
+
+    No other position is unembedded: logits of a whole prompt are larger than all its residual streams.
+    """
+    kept: dict[str, torch.Tensor] = {}
+
+    def keeper(name: str) -> Any:
+        return lambda x, hook: kept.__setitem__(name, x[0].clone())
+
+    hooks = [*edits(model, ids, recipe), *((name, keeper(name)) for name in names), LAST_ONLY]
+    own = model.forward(ids, hooks)[0, -1].float()
+    silent = [name for name in names if name not in kept]
+    if silent:
+        raise ValueError(f"{model.name} never reaches {silent[0]}: nothing to show")
+    return kept, own
+
+
+def logits(model: Model, x: torch.Tensor) -> torch.Tensor:
+    """Logits of residual vectors [..., pos, d_model] after the last block.
+
+    Cohere multiplies its logits, Granite divides them, Gemma caps them; none of it is in the unembedding.
+    """
+    out = scaled(model, model.twin.unembed(model.twin.ln_final(x)))
+    cap = soft_cap(model)
+    return out if not cap else out.div_(cap).tanh_().mul_(cap)
+
+
+def soft_cap(model: Model) -> float | None:
+    """The bound that the last logits are bent into, where there is one."""
+    return getattr(model.twin.original_model.config, "final_logit_softcapping", None)
+
+
+def scaled(model: Model, logits: torch.Tensor) -> torch.Tensor:
+    """What the unembedding gives, times the model's own factor; in place where there is no gradient."""
+    config = model.twin.original_model.config
+    factor, divisor = (getattr(config, name, None) or 1.0 for name in ("logit_scale", "logits_scaling"))
+    if factor == divisor:
+        return logits
+    return logits * (factor / divisor) if logits.requires_grad else logits.mul_(factor / divisor)
+
+
+def contribution(model: Model, parts: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+    """Centred logits [row, d_vocab] that parts [row, d_model] of residual streams `whole` [row, d_model] add."""
+    scale: list[torch.Tensor] = []
+    with attached(model.points, [(_SCALE, lambda x, hook: scale.append(x))]):
+        model.twin.ln_final(whole[:, None])
+    out = model.twin.unembed(_frozen(model, "ln_final", parts[:, None], scale[0]))
+    nothing = model.twin.unembed(_frozen(model, "ln_final", torch.zeros_like(parts[:1, None]), scale[0][:1]))
+    out = scaled(model, out.sub_(nothing))[:, 0].float()
+    return out.sub_(out.mean(-1, keepdim=True))
+
+
+def head_writes(model: Model, layer: int, z: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
+    """What each head adds to the residual stream, [head, d_model], for head outputs z [head, d_head] at a position.
+
+    scale: of the norm after attention, frozen, where the model has one.
+    """
+    block = model.twin.blocks[layer]
+    rows = torch.diag_embed(z.T).permute(1, 2, 0)[:, None]  # [row, 1, head, d_head], one head a row
+    project = block.attn.o
+    writes = project(rows.flatten(2)) - project(torch.zeros_like(rows[:1]).flatten(2))
+    if scale is not None:
+        writes = _frozen(model, f"blocks.{layer}.ln1_post", writes, scale)
+    factor = getattr(model.twin.original_model.config, "residual_multiplier", None) or 1.0  # Granite's
+    return writes[:, 0] * factor
+
+
+def _frozen(model: Model, norm: str, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """A norm with a scale that is given."""
+    hook: Any = (f"{norm}.hook_scale", lambda x, hook: scale)
+    with attached(model.points, [hook]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*hook_scale/hook_normalized.*")
+        return model.twin.get_submodule(norm)(x)
