@@ -40,7 +40,9 @@ def attention(small: Tiny) -> mi.AttentionView:
 
 
 def lens(small: Tiny) -> mi.LensView:
-    return mi.LensView(small.model, CLEAN, answer=small.pair.answer, foil=small.pair.foil, directions={})
+    view = mi.LensView(small.model, CLEAN, answer=small.pair.answer, foil=small.pair.foil, directions={})
+    view.wait()
+    return view
 
 
 def attribution(small: Tiny) -> mi.AttributionView:
@@ -522,7 +524,7 @@ def test_a_view_of_a_closed_model_says_that_it_is_closed(fresh: mi.Model, kind: 
 def test_a_closed_view_computes_nothing_more(fresh: mi.Model) -> None:
     shown = filling(fresh)
     shown.close()
-    shown._locating.result(60)
+    shown._drawing.result(60)
     assert len(shown.grids) == 1
 
 

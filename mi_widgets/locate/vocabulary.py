@@ -10,7 +10,7 @@ Components (attention and FFN outputs, heads, neurons): what each adds to the lo
 at that of the whole stream, its weight included, centred over the vocabulary. These are contributions. A softmax of one
 component is not a prediction, and none is taken.
 
-Cost: one forward pass, and an unembedding of layers × positions vectors, in chunks of at most 29 MiB.
+Cost: one forward pass, and an unembedding of layers × positions vectors, in chunks of at most 25 MiB of logits.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ OBJECTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "neurons": ("neuron", "post", ("layer", "neuron")),
 }
 VALUES = ("prob", "rank", "kl", "logit_diff")
-_BYTES = 29 << 20  # of float32 logits at a time: 154 vectors of a vocabulary of 49152
+_BYTES = 25 << 20  # of float32 logits at a time: 133 vectors of a vocabulary of 49152
 _TOP = 5
 _BLOCK = 64
 _LOG2E = math.log2(math.e)
