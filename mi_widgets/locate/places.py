@@ -15,8 +15,7 @@ import torch
 from ..grid import Axis
 from ..model import Model, first_difference
 from ..model.tokens import token_at
-from ..run import FIRST_DIFFERENCE, LAST
-from ..task import Pair
+from ..task import FIRST_DIFFERENCE, LAST, Pair
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,9 @@ class Places:
 def _roles(model: Model, pair: Pair, clean: torch.Tensor, corrupt: torch.Tensor) -> dict[str, int]:
     """As `run.role_positions`, of prompts whose ids are there and may have different numbers of tokens."""
     ids, last = clean[0].tolist(), clean.shape[1] - 1
-    places = {name: token_at(model.tokenizer, pair.clean, ids, end - 1) for name, (_, end) in dict(pair.spans).items()}
+    places = {
+        name: token_at(model.tokenizer, pair.clean, ids, end - 1) for name, (_, end) in dict(pair.spans or ()).items()
+    }
     return {FIRST_DIFFERENCE: min(_differs(clean, corrupt), last), **places, LAST: last}
 
 
