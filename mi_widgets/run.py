@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from .intervention import Recipe
-from .model import Model
+from .model import Model, Read
 from .model.hooks import Clock, as_hooks
 from .model.tokens import Prompt, token_at
 from .task import FIRST_DIFFERENCE, LAST, METRICS, Pair
@@ -137,7 +137,7 @@ def generate(
     return model.do(work)
 
 
-def reader(model: Model, metric: str, answer: Texts, foil: Texts) -> Callable[[torch.Tensor], torch.Tensor]:
+def reader(model: Model, metric: str, answer: Texts, foil: Texts) -> Read:
     """A named metric as a function of last-position logits [row, d_vocab] -> [row]; higher supports the answer."""
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {', '.join(METRICS)}, not {metric!r}")
@@ -145,21 +145,23 @@ def reader(model: Model, metric: str, answer: Texts, foil: Texts) -> Callable[[t
     shared = set(answers) & set(foils)
     if shared:
         raise ValueError(f"{answer!r} and {foil!r} share a token: nothing to tell apart")
+    tokens, n = (*answers, *foils), len(answers)
 
     def logit_diff(logits: torch.Tensor) -> torch.Tensor:
         x = logits.float()
-        return x[:, answers].logsumexp(-1) - x[:, foils].logsumexp(-1)
+        return x[:, :n].logsumexp(-1) - x[:, n:].logsumexp(-1)
 
     def logprob(logits: torch.Tensor) -> torch.Tensor:
         return logits.float().log_softmax(-1)[:, answers].logsumexp(-1)
 
     def accuracy(logits: torch.Tensor) -> torch.Tensor:
-        return (logits[:, answers].amax(-1) > logits[:, foils].amax(-1)).float()
+        return (logits[:, :n].amax(-1) > logits[:, n:].amax(-1)).float()
 
-    return {"logit_diff": logit_diff, "logprob": logprob, "accuracy": accuracy}[metric]
+    reads = {"logit_diff": Read(logit_diff, tokens), "logprob": Read(logprob), "accuracy": Read(accuracy, tokens)}
+    return reads[metric]
 
 
-def pair_reader(model: Model, metric: str, pair: Pair) -> Callable[[torch.Tensor], torch.Tensor]:
+def pair_reader(model: Model, metric: str, pair: Pair) -> Read:
     """`reader` for a Pair's own answer and foil."""
     return reader(model, metric, pair.answer, pair.foil)
 

@@ -15,7 +15,7 @@ from typing import Any
 PARTS: dict[str, tuple[str, ...]] = {
     "embedding": ("out",),
     "residual": ("pre", "mid", "post"),
-    "head": ("z", "q", "k", "v"),
+    "head": ("z", "q", "k", "v", "pattern"),
     "ffn": ("out",),
     "neuron": ("post", "pre"),
 }

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 import mi_widgets as mi
 from mi_widgets.intervention import Intervention
-from mi_widgets.model import sweep
 
 from . import tiny
 from .conftest import Tiny
-from .tiny import CLEAN, CORRUPT
+from .tiny import CLEAN, CORRUPT, OTHERS
 
 LENIENT = mi.Task((mi.Pair(CLEAN, CORRUPT, "a", " John"),), metric="accuracy")
 
@@ -24,8 +24,16 @@ LENIENT = mi.Task((mi.Pair(CLEAN, CORRUPT, "a", " John"),), metric="accuracy")
     ("task", "fields", "why"),
     [
         (LENIENT, {"method": "magic"}, "method must be one of"),
-        (LENIENT, {"objects": "neurons"}, "objects must be one of"),
-        (LENIENT, {"objects": "residual", "part": "mid"}, "read but not edited"),
+        (LENIENT, {"objects": "nerves"}, "objects must be one of"),
+        (LENIENT, {"pairs": []}, "pairs is empty"),
+        (LENIENT, {"pairs": [(2, 5)]}, "at or before its query"),
+        (LENIENT, {"pairs": [(99, 5)]}, "no query and key of a prompt of 15 tokens"),
+        (LENIENT, {"pairs": [(3, 2)], "objects": "residual"}, "go with objects='heads'"),
+        (LENIENT, {"vector": [1.0, 2.0]}, "has 6 numbers at a position, vector has 2"),
+        (LENIENT, {"vector": [1.0, float("nan")]}, "not finite"),
+        (LENIENT, {"vector": [1.0], "method": "zero"}, "a method of its own"),
+        (LENIENT, {"method": "vector"}, "needs vector="),
+        (LENIENT, {"method": "resample", "reference": OTHERS}, "needs other prompts of 15 tokens"),
         (LENIENT, {"objects": "residual", "part": "z"}, "has no part"),
         (mi.Task(LENIENT.items, metric=len), {}, "metric must be"),
         (mi.Pair(CLEAN, CLEAN + " the", "a", " John"), {}, "equal length"),
@@ -107,7 +115,98 @@ def test_blocks_that_do_not_batch_are_run_the_plain_way(kind: str) -> None:
     model.close()
 
 
-def test_resuming_is_really_used_where_it_can_be(small: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    mi.locate.causal(small.model, small.pair, progress=False)
-    monkeypatch.setattr(sweep, "_whole", lambda *_: pytest.fail("a whole forward pass was run"))
-    assert mi.locate.causal(small.model, small.pair, progress=False).values.count() == tiny.LAYERS * tiny.HEADS
+# -- positions of several pairs ---------------------------------------------------------------------------------------
+
+
+def spanned(clean: str, corrupt: str, **parts: str) -> mi.Pair:
+    spans = {name: (clean.index(text), clean.index(text) + len(text)) for name, text in parts.items()}
+    return mi.Pair(clean, corrupt, "a", " John", spans=spans)
+
+
+ROLES = (
+    spanned(CLEAN, CORRUPT, giver="John gave", place="the store"),
+    spanned("Mary and John went to the old garden, John gave a drink to",
+            "Mary and John went to the old garden, Mary gave a drink to", giver="John gave", place="the old garden"),
+)  # fmt: skip
+
+
+def effects(model: mi.Model, pairs: Any, objects: str = "residual", method: str = "denoise", **more: Any) -> mi.Grid:
+    return mi.locate.causal(model, mi.Task(pairs, metric="logprob"), objects, method, progress=False, **more)
+
+
+def test_a_single_pair_shows_its_tokens(llama: Tiny) -> None:
+    grid = effects(llama.model, ROLES[:1])
+    assert grid.provenance["positions"] == "tokens" and len(grid.axes[1]) == llama.ids(CLEAN).shape[1]
+
+
+@pytest.mark.parametrize("method", ["denoise", "zero"])
+def test_roles_are_the_last_tokens_of_spans(llama: Tiny, method: str) -> None:
+    """Each role's column is the mean of the single maps' columns at that role's token."""
+    grid = effects(llama.model, ROLES, method=method)
+    assert grid.axes[1].labels == ("place", "first difference", "giver", "last")
+    singles = [effects(llama.model, (pair,), method=method) for pair in ROLES]
+    assert singles[0].shape != singles[1].shape
+    for column, name in enumerate(grid.axes[1].labels):
+        at = [_column(single, pair, name) for single, pair in zip(singles, ROLES, strict=True)]
+        mean = np.mean([single.values[:, place] for single, place in zip(singles, at, strict=True)], axis=0)
+        np.testing.assert_allclose(grid.values[:, column], mean, atol=1e-5)
+        assert grid.site((0, column)).position == at[0]
+    assert np.abs(grid.values).max() > 1e-2
+
+
+def _column(single: mi.Grid, pair: mi.Pair, role: str) -> int:
+    """The token of a role, found by its label in the single pair's map."""
+    labels = list(single.axes[1].labels)
+    if role == "last":
+        return len(labels) - 1
+    words = {"place": "·store" if "store" in pair.clean else "·garden", "giver": "·gave", "first difference": "·John"}
+    return len(labels) - 1 - labels[::-1].index(words[role])
+
+
+def test_prompts_of_one_length_share_positions(llama: Tiny) -> None:
+    pairs = tuple(mi.Pair(c, r, "a", " John") for c, r in ((CLEAN, CORRUPT), (CORRUPT, CLEAN)))
+    assert effects(llama.model, pairs).provenance["positions"] == "positions"
+
+
+def test_other_lengths_are_counted_from_the_end(llama: Tiny) -> None:
+    longer = [f"So {text}" for text in (CLEAN, CORRUPT)]
+    pairs = (mi.Pair(CLEAN, CORRUPT, "a", " John"), mi.Pair(*longer, "a", " John"))
+    grid = effects(llama.model, pairs)
+    length = llama.ids(CLEAN).shape[1]
+    assert grid.provenance["positions"] == "from the end" and grid.axes[1].coordinates == tuple(range(-length, 0))
+    singles = [effects(llama.model, (pair,)).values[:, -length:] for pair in pairs]
+    np.testing.assert_allclose(grid.values, (singles[0] + singles[1]) / 2, atol=1e-5)
+    assert grid.site((1, length - 1)) == mi.Site("residual", 1, position=-1)
+
+
+def test_a_mean_by_role_is_the_mean_at_that_role(llama: Tiny) -> None:
+    grid = effects(llama.model, ROLES, method="mean")
+    assert grid.provenance["mean"] == "by role"
+    cell = (1, 3)  # the last token
+    name = "blocks.1.hook_resid_pre"
+    texts = [text for pair in ROLES for text in (pair.clean, pair.corrupt)]
+    new = torch.stack([llama.model.do(lambda t=t: llama.model.activations(t, name))[-1] for t in texts]).mean(0)
+    alone = [
+        effects(llama.model, (pair,), vector=new.numpy(), sites=[mi.Site("residual", 1, position=_last(llama, pair))])
+        for pair in ROLES
+    ]
+    assert grid.values[cell] == pytest.approx(np.mean([each.values.compressed()[0] for each in alone]), abs=1e-4)
+
+
+def _last(llama: Tiny, pair: mi.Pair) -> int:
+    return llama.ids(pair.clean).shape[1] - 1
+
+
+def test_without_bos_as_the_tokens_alone(llama: Tiny) -> None:
+    grid = effects(llama.model, ROLES[:1], prepend_bos=False)
+    assert grid.provenance["prepend_bos"] is False and grid.axes[1].labels[0] != "<s>"
+    assert len(grid.axes[1]) == llama.ids(CLEAN).shape[1] - 1
+
+
+def test_an_estimate_says_what_runs(llama: Tiny) -> None:
+    heard: list[int] = []
+    found = mi.locate.estimate(llama.model, llama.pair, "head_positions")
+    mi.locate.causal(llama.model, llama.pair, "head_positions", progress=lambda done, total: heard.append(total))
+    assert found.cells == heard[-1] == tiny.LAYERS * tiny.HEADS * llama.ids(CLEAN).shape[1]
+    assert found.runs == tiny.LAYERS * tiny.HEADS * (llama.ids(CLEAN).shape[1] - 10) and found.megabytes > 0
+    assert str(found).startswith(f"{found.cells} cells, {found.runs} runs, ")

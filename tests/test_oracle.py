@@ -145,6 +145,15 @@ def many_edits(small: Tiny) -> mi.Recipe:
         once("replace", residual(2, position=9), prompt=CORRUPT),
         once("replace", head(2, 1), prompt=CORRUPT).at(0.4),
     )
+    if small.shape != "pythia":
+        steps += (
+            once("scale", residual(1, "mid", 8), amount=0.4),
+            once("replace", residual(2, "mid"), prompt=CORRUPT).at(0.3),
+        )
+    steps += (
+        once("scale", head(1, 0, part="pattern"), amount=0.5),
+        once("replace", head(2, 0, 12, "pattern"), prompt=CORRUPT),
+    )
     made = mi.steer.contrast(small.model, OTHERS[:2], OTHERS[2:], LAYER, name="one, two")
     recipe = made.add(0.3) + made.add(-0.2, [3, 7])
     for step in steps:
@@ -308,6 +317,171 @@ def test_queries_keys_and_values_are_patched_as_by_hand(llama: Tiny, part: str) 
     expected = plain_effect(llama, CORRUPT, (place, change))
     assert grid.values[layer, index] == pytest.approx(expected, abs=1e-4)
     assert abs(expected) > 1e-3
+
+
+PARTS = ("pre", "mid", "post")
+VECTOR = np.linspace(-1.0, 1.5, 6)
+
+
+def place_of(small: Tiny, objects: str, layer: int, part: str = "pre") -> tiny.Place:
+    """The plain place of an object, and for q, k, v (of one weight in gpt2 and pythia) of that weight's output."""
+    plain = small.plain
+    if objects in ("q", "k", "v"):
+        return plain.qkv(layer, objects)
+    if objects == "residual":
+        return {"pre": plain.pre, "mid": plain.mid, "post": plain.post}[part](layer)
+    names = {"heads": plain.z, "head_positions": plain.z, "ffn": plain.ffn, "neurons": plain.neurons}
+    return (plain.hf.get_input_embeddings(), "out") if objects == "embedding" else names[objects](layer)
+
+
+def part_of(small: Tiny, objects: str, site: mi.Site) -> tuple[slice, slice]:
+    """(positions, columns) of a site in what its place carries, [1, pos, width]."""
+    at = site.position
+    where = EVERYWHERE if at is None else slice(at, at + 1)
+    if site.kind == "neuron":
+        return where, slice(site.index, site.index + 1)
+    if site.kind == "head":
+        columns = small.plain.columns(objects, site.index)
+        return where, columns
+    return where, EVERYWHERE
+
+
+def by_hand(small: Tiny, objects: str, part: str, site: mi.Site, base: str, new: object) -> float:
+    """The effect of putting `new` ([1, pos, width] of a whole run, or a number) at a site, one full forward."""
+    where, columns = part_of(small, objects, site)
+
+    def change(x: torch.Tensor) -> torch.Tensor:
+        out = x.clone()
+        out[:, where, columns] = new[:, where, columns] if isinstance(new, torch.Tensor) else new
+        return out
+
+    return plain_effect(small, base, (place_of(small, objects, site.layer or 0, part), change))
+
+
+def samples(grid: mi.Grid) -> list[tuple[int, ...]]:
+    """All cells of a short map; of a long one the first, the last, and five in between."""
+    cells = [index for index, _ in grid.cells()]
+    if len(cells) < 20:
+        return cells
+    return [*cells[:: max(1, len(cells) // 5)], cells[-1]]
+
+
+OBJECTS = ("heads", "q", "k", "v", "head_positions", "residual", "ffn", "neurons", "embedding")
+
+
+@pytest.mark.parametrize("method", ["denoise", "noise", "zero", "mean", "resample"])
+@pytest.mark.parametrize("objects", OBJECTS)
+def test_every_object_under_every_method_as_by_hand(small: Tiny, objects: str, method: str) -> None:
+    grid = mi.locate.causal(small.model, small.pair, objects, method, progress=False, reference=(CLEAN, CORRUPT))
+    base, sources = (CORRUPT, (CLEAN,)) if method == "denoise" else (CLEAN, (CORRUPT,))
+    sources = (CLEAN, CORRUPT) if method == "mean" else sources
+    found = 0.0
+    for index in samples(grid):
+        site = grid.site(index)
+        seen = [small.plain.see(small.ids(text), place_of(small, objects, site.layer or 0)) for text in sources]
+        new = 0.0 if method == "zero" else torch.stack(seen).mean(0)
+        expected = by_hand(small, objects, "pre", site, base, new)
+        assert grid.values[index] == pytest.approx(expected, abs=1e-4), site
+        found = max(found, abs(expected))
+    assert found > 1e-3
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("method", ["denoise", "zero"])
+def test_the_residual_stream_at_its_three_places(small: Tiny, part: str, method: str) -> None:
+    if part == "mid" and small.shape == "pythia":
+        with pytest.raises(ValueError, match="parallel"):
+            mi.locate.causal(small.model, small.pair, "residual", method, part, progress=False)
+        return
+    grid = mi.locate.causal(small.model, small.pair, "residual", method, part, progress=False)
+    base = CORRUPT if method == "denoise" else CLEAN
+    for index in samples(grid):
+        site = grid.site(index)
+        there = small.plain.residual(small.ids(CLEAN), site.layer, part)
+        expected = small.plain.with_residual(small.ids(base), site.layer, part, site.position, there, method == "zero")
+        assert grid.values[index] == pytest.approx(small.difference(expected) - small.unedited(base), abs=1e-4), site
+
+
+@pytest.mark.parametrize("objects", ["heads", "q", "residual", "neurons"])
+def test_a_vector_in_its_place(small: Tiny, objects: str) -> None:
+    width = {"residual": small.model.d_model, "neurons": 1}.get(objects, tiny.D_HEAD)
+    vector = np.resize(VECTOR, width)
+    grid = mi.locate.causal(small.model, small.pair, objects, vector=vector, progress=False)
+    assert grid.provenance["method"] == "causal/vector" and len(grid.provenance["vector"]) == 16
+    for index in samples(grid):
+        site = grid.site(index)
+        expected = by_hand(small, objects, "pre", site, CLEAN, torch.tensor(vector, dtype=torch.float32)[None, None]
+                           .expand(1, small.ids().shape[1], -1)) if site.kind == "residual" else None  # fmt: skip
+        if expected is None:
+            where, columns = part_of(small, objects, site)
+            new = put_columns(where, columns, torch.tensor(vector, dtype=torch.float32))
+            expected = plain_effect(small, CLEAN, (place_of(small, objects, site.layer), new))
+        assert grid.values[index] == pytest.approx(expected, abs=1e-4), site
+
+
+def put_columns(where: slice, columns: slice, new: torch.Tensor) -> tiny.Change:
+    def change(x: torch.Tensor) -> torch.Tensor:
+        out = x.clone()
+        out[:, where, columns] = new
+        return out
+
+    return change
+
+
+@pytest.mark.parametrize("method", ["denoise", "zero", "mean"])
+def test_patterns_as_by_hand(small: Tiny, method: str) -> None:
+    """A pattern that is put in a head's place gives that head's z, from the run's own values."""
+    grid = mi.locate.causal(small.model, small.pair, "pattern", method, progress=False)
+    base = CORRUPT if method == "denoise" else CLEAN
+    for index in samples(grid):
+        layer, head_ = index
+        seen = {text: small.plain.pattern(small.ids(text), layer)[:, head_] for text in (CLEAN, CORRUPT)}
+        news = {"denoise": seen[CLEAN], "zero": 0 * seen[CLEAN], "mean": (seen[CLEAN] + seen[CORRUPT]) / 2}
+        z = news[method] @ small.plain.values(small.ids(base), layer)[:, head_]
+        expected = plain_effect(small, base, (small.plain.z(layer), put(z, head=head_)))
+        assert grid.values[index] == pytest.approx(expected, abs=1e-4)
+
+
+def test_attention_that_is_cut_as_by_hand(small: Tiny) -> None:
+    pairs = [(14 if small.ids().shape[1] > 14 else 13, 9), (-3, 2), (0, 0)]
+    grid = mi.locate.causal(small.model, small.pair, pairs=pairs, progress=False)
+    assert grid.part == "pattern" and "not renormalised" in grid.title
+    for index in samples(grid):
+        layer, head_ = index
+        pattern = small.plain.pattern(small.ids(), layer)[:, head_].clone()
+        for query, key in pairs:
+            pattern[:, query, key] = 0
+        z = pattern @ small.plain.values(small.ids(), layer)[:, head_]
+        expected = plain_effect(small, CLEAN, (small.plain.z(layer), put(z, head=head_)))
+        assert grid.values[index] == pytest.approx(expected, abs=1e-4)
+    assert np.abs(grid.values).max() > 1e-3
+
+
+def test_a_map_under_a_recipe_edits_both_runs(small: Tiny) -> None:
+    """Every run of the map has a head scaled, and the values that are put come from such a run."""
+    recipe = once("scale", head(0, 1), amount=0.8)
+    grid = mi.locate.causal(small.model, small.pair, "residual", recipe=recipe, progress=False)
+    always = (small.plain.z(0), put(lambda x: 0.8 * x, head=1))
+    before = small.difference(small.plain.logits(small.ids(CORRUPT), always))
+    for index in samples(grid):
+        site = grid.site(index)
+        seen: list[torch.Tensor] = []
+        place = small.plain.pre(site.layer)
+        small.plain.logits(small.ids(CLEAN), always, (place, lambda x, seen=seen: seen.append(x.clone()) or x))
+        where = slice(site.position, site.position + 1)
+        after = small.plain.logits(small.ids(CORRUPT), always, (place, put(seen[0][:, where], where)))
+        assert grid.values[index] == pytest.approx(small.difference(after) - before, abs=1e-4)
+    assert grid.provenance["recipe"] == recipe.hash
+
+
+def test_a_mean_over_other_lengths_is_pooled(small: Tiny) -> None:
+    grid = mi.locate.causal(small.model, small.pair, "heads", "mean", reference=OTHERS, progress=False)
+    seen = [small.plain.see(small.ids(text), small.plain.z(LAYER))[0] for text in OTHERS]
+    first, rest = torch.stack([z[0] for z in seen]).mean(0), torch.cat([z[1:] for z in seen]).mean(0)
+    new = torch.stack([first, *[rest] * (small.ids().shape[1] - 1)])[None]
+    expected = by_hand(small, "heads", "pre", head(), CLEAN, new)
+    assert grid.values[LAYER, HEAD] == pytest.approx(expected, abs=1e-4)
+    assert grid.provenance["mean"] == "pooled over positions but 0"
 
 
 def test_a_map_of_several_pairs_is_the_mean_of_their_maps(llama: Tiny) -> None:

@@ -64,7 +64,7 @@ def test_a_site_that_the_model_lacks_is_refused_with_what_it_has(llama: Any) -> 
         (mi.Site("head", 3, 0), "layers 0 to 2"),
         (mi.Site("head", 0, 4), "heads 0 to 3"),
         (mi.Site("head", 0, 2, "k"), "heads 0 to 1"),
-        (mi.Site("residual", 0, part="mid"), "read but not edited"),
+        (mi.Site("neuron", 0, 28), "neurons 0 to 27"),
         (mi.Site("head", 0, 0, position=15), "positions 0 to 14"),
         (mi.Site("head", 0, 0, position=-16), "positions 0 to 14"),
     ):

@@ -144,6 +144,63 @@ class Plain:
     def ffn(self, layer: int) -> Place:
         return self.blocks[layer].get_submodule(self.ffn_path), "out"
 
+    def neurons(self, layer: int) -> Place:
+        """What the MLP's last weight reads."""
+        names = {"gpt2": "mlp.c_proj", "gpt_neox": "mlp.dense_4h_to_h"}
+        return self.blocks[layer].get_submodule(names.get(self.hf.config.model_type, "mlp.down_proj")), "in"
+
+    def qkv(self, layer: int, part: str) -> Place:
+        """What makes queries, keys or values; one weight for all three in gpt2 and gpt_neox."""
+        names = {"gpt2": "attn.c_attn", "gpt_neox": "attention.query_key_value"}
+        return self.blocks[layer].get_submodule(names.get(self.hf.config.model_type, f"self_attn.{part}_proj")), "out"
+
+    def columns(self, objects: str, head: int) -> slice:
+        """A head's columns in what its place carries: for q, k, v of gpt2 beside, of gpt_neox among each other."""
+        kind, part = self.hf.config.model_type, "qkv".find(objects)
+        first = head * D_HEAD
+        if part >= 0 and kind == "gpt2":
+            first += part * HEADS * D_HEAD
+        if part >= 0 and kind == "gpt_neox":
+            first = (3 * head + part) * D_HEAD
+        return slice(first, first + D_HEAD)
+
+    def pattern(self, ids: torch.Tensor, layer: int) -> torch.Tensor:
+        """Attention weights [1, head, query_pos, key_pos]."""
+        with torch.no_grad():
+            return self.hf(ids.reshape(1, -1), output_attentions=True).attentions[layer]
+
+    def values(self, ids: torch.Tensor, layer: int) -> torch.Tensor:
+        """Values [1, head, key_pos, d_head], one for each query head."""
+        seen = self.see(ids, self.qkv(layer, "v"))
+        kv_heads = getattr(self.hf.config, "num_key_value_heads", None) or HEADS
+        heads = [seen[..., self.columns("v", head * kv_heads // HEADS)] for head in range(HEADS)]
+        return torch.stack(heads, dim=1)
+
+    def mid(self, layer: int) -> Place:
+        """What enters the norm before the MLP; to read, not to edit."""
+        names = {"gpt2": "ln_2", "gemma2": "pre_feedforward_layernorm"}
+        return self.blocks[layer].get_submodule(names.get(self.hf.config.model_type, "post_attention_layernorm")), "in"
+
+    def attention(self, layer: int) -> Place:
+        """What the attention adds to the residual stream."""
+        names = {"gpt2": "attn", "gemma2": "post_attention_layernorm"}
+        return self.blocks[layer].get_submodule(names.get(self.hf.config.model_type, "self_attn")), "out"
+
+    def residual(self, ids: torch.Tensor, layer: int, part: str) -> torch.Tensor:
+        """The residual stream [1, pos, d_model] before, in the middle of or after a block."""
+        return self.see(ids, getattr(self, part)(layer))
+
+    def with_residual(
+        self, ids: torch.Tensor, layer: int, part: str, position: int, new: torch.Tensor, zero: bool
+    ) -> torch.Tensor:
+        """Logits with the stream at one position set to `new`'s, or zero; in the middle by what the attention adds."""
+        where = slice(position, position + 1)
+        value = 0 * new[:, where] if zero else new[:, where]
+        if part != "mid":
+            return self.logits(ids, (getattr(self, part)(layer), put(value, where)))
+        before = self.see(ids, self.pre(layer))[:, where]
+        return self.logits(ids, (self.attention(layer), put(value - before, where)))
+
     def pre(self, layer: int) -> Place:
         return self.blocks[layer], "in"
 

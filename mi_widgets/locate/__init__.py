@@ -1,10 +1,21 @@
 """Locate: which parts of a model produce a behaviour. Every method returns a Grid."""
 
-from .causal import causal, refine
+from .causal import Estimate, causal, estimate, refine
 from .direct import direct
 from .gradient import gradient
 from .paths import paths
 from .translator import Translator
 from .vocabulary import lens, lens_steps
 
-__all__ = ["Translator", "causal", "direct", "gradient", "lens", "lens_steps", "paths", "refine"]
+__all__ = [
+    "Estimate",
+    "Translator",
+    "causal",
+    "direct",
+    "estimate",
+    "gradient",
+    "lens",
+    "lens_steps",
+    "paths",
+    "refine",
+]

@@ -1,24 +1,34 @@
 """Causal attribution: change one activation, run the rest, and see what the metric does.
 
-A cell's value is the mean over pairs of metric(edited run) − metric(base run). Five ways to change an activation:
+A cell's value is the mean over pairs of metric(edited run) − metric(base run). What an activation is changed to:
 
-denoise  base = the corrupt run; the activation is taken from the clean run (activation patching, Vig et al. 2020;
-         Meng et al. 2022). Positive: the cell alone carries what restores the answer.
-noise    base = the clean run; the activation is taken from the corrupt run. Negative: the answer needs the cell.
-zero     base = the clean run; the activation is set to zero. Far from anything the model has seen.
-mean     base = the clean run; the activation is set to its mean over a reference set (by default the split's own clean
-         and corrupt prompts; position 0 keeps its own mean, the other positions are pooled).
+denoise   base = the corrupt run; the activation is taken from the clean run (activation patching, Vig et al. 2020;
+          Meng et al. 2022). Positive: the cell alone carries what restores the answer.
+noise     base = the clean run; the activation is taken from the corrupt run. Negative: the answer needs the cell.
+zero      base = the clean run; the activation is set to zero. Far from anything the model has seen.
+mean      base = the clean run; the activation is set to its mean over a reference set (by default the split's own clean
+          and corrupt prompts): at the same position or role where the reference prompts line up, else pooled over all
+          positions but 0, which keeps its own mean. The provenance says which.
+resample  base = the clean run; the activation is taken from other prompts of the split with as many tokens, and the
+          effects are averaged.
+vector    base = the clean run; the activation is set to a given vector.
+pairs     base = the clean run; a head's attention from chosen queries to chosen keys is set to zero (attention
+          knock-out, Geva et al. 2023); the rows of its pattern are not renormalised.
 
 What it does not show: components that stand in for each other (each alone has no effect, together they do), and
-whether a head reads or writes what matters. Cost: one forward pass of each prompt, and for each cell a pass from its
-own layer on, batched (see `model.sweep`); 270 heads cost about as much as 44 forward passes.
+whether a head reads or writes what matters. Cost: one pass of both prompts, and for each cell the blocks after its own
+and the positions after the first that it changes, batched (see `model.sweep`); `estimate` says how much, and
+`benchmarks/locate.py` measures it.
 """
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
 from threading import Event
 from typing import Any
 
@@ -26,24 +36,20 @@ import numpy as np
 import torch
 
 from ..grid import Axis, Grid
-from ..intervention import Intervention, Recipe, Reference
-from ..model import Model, Stopped, hook_name
-from ..run import metric_name, pair_reader
+from ..intervention import Recipe, Reference
+from ..model import Model, Plan, Stopped, hook_name
+from ..model.sweep import MOST_TOKENS, megabytes
+from ..run import metric_name
 from ..site import Site
 from ..task import Pair, Task
+from .case import Case
+from .places import Places
+from .question import METHODS, OBJECTS, Question
+from .source import Drawn, Knockout, Other, Source, Vector, Zero, means
 
-METHODS = ("denoise", "noise", "zero", "mean")
-#: objects -> (kind, part, axes)
-OBJECTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "heads": ("head", "z", ("layer", "head")),
-    "q": ("head", "q", ("layer", "head")),
-    "k": ("head", "k", ("layer", "head")),
-    "v": ("head", "v", ("layer", "head")),
-    "head_positions": ("head", "z", ("layer", "head", "position")),
-    "residual": ("residual", "pre", ("layer", "position")),
-    "ffn": ("ffn", "out", ("layer", "position")),
-}
 _SOLVED = 1.0  # least m(clean) − m(corrupt), in logits, for a pair to count
+_DRAWN = 5  # prompts a cell is resampled from
+_CASES = 8  # pairs whose runs are kept; those of more pairs are made again
 Tick = Callable[[int, int], None]
 Progress = bool | Tick
 
@@ -55,29 +61,38 @@ def causal(
     method: str = "denoise",
     part: str | None = None,
     sites: Sequence[Site] | None = None,
+    pairs: Sequence[tuple[int, int]] | None = None,
+    vector: Any = None,
+    recipe: Recipe | None = None,
     reference: Sequence[str] | None = None,
     split: str = "fit",
     progress: Progress = True,
+    prepend_bos: bool | None = None,
 ) -> Grid:
     """The exact effect of each cell on a task's metric.
 
-    objects: heads, q, k, v (layer × head; k and v count key-value heads), head_positions, residual, ffn.
-    method: denoise, noise, zero or mean; see the module's text for base run and sign.
-    part: "pre" (default) or "post" for the residual stream.
-    sites: compute only these cells; the others stay masked.
-    reference: texts for `mean`.
+    objects: heads (outputs z), q, k, v, pattern (layer × head; k and v count key-value heads), head_positions,
+        residual, ffn (× position), neurons (layer × neuron), embedding (position).
+    method: denoise, noise, zero, mean or resample; see the module's text for base run and sign.
+    part: "pre" (default), "mid" or "post" for the residual stream. Parallel blocks have no mid.
+    sites: compute only these cells; the others stay masked. For neurons the usual way: all of them are many runs.
+    pairs: instead of a method, (query position, key position) pairs whose attention each head loses.
+    vector: instead of a method, the value each cell is set to: [d_head] for heads, [d_model] for residual, ffn and
+        embedding, one number for neurons.
+    recipe: both runs of each pair happen under it.
+    reference: texts for `mean`, or to draw from for `resample`.
     split: which items of a task that has splits; a task without splits uses all.
     progress: a bar, nothing, or a function (cells done, cells in all).
+    prepend_bos: of the prompts, if it is not to be TransformerLens's default.
 
-    Position maps of several pairs need prompts of one length; a single pair shows its tokens. Pairs that the model does
-    not solve (m(clean) − m(corrupt) under 1 logit) are left out and counted in the provenance. Values are in logits
-    for `logit_diff`. Exact within 1e-4 of plain hooked runs in float32.
+    The position axis of several pairs is explained in `places`; a single pair shows its tokens. Pairs that the model
+    does not solve (m(clean) − m(corrupt) under 1 logit) are left out and counted in the provenance. Values are in
+    logits for `logit_diff`. Exact within 1e-4 of plain hooked runs in float32.
     """
+    question = Question(objects, method, part, sites, pairs, vector, recipe, reference, split, prepend_bos)
     model, task = Model.of(model), Task.of(task)
-    if sites is not None and not sites:
-        raise ValueError("sites is empty: name at least one cell, or leave it out for all")
-    under_way = model.do(lambda: _Map(model, task, _items(task, split), objects, method, part, reference))
-    return deque(_steps(model, under_way, sites, _ticker(progress)), maxlen=1).pop()
+    under_way = model.do(lambda: _Map(model, task, question))
+    return deque(_steps(model, under_way, _ticker(progress, under_way)), maxlen=1).pop()
 
 
 def refine(
@@ -89,27 +104,50 @@ def refine(
     split: str = "fit",
     progress: Progress = False,
     stop: Event | None = None,
+    **more: Any,
 ) -> Iterator[Grid]:
     """The same map while it grows: yields partial Grids, exact from the start, the last layers first.
 
     Cells that are not done yet are masked. stop: an event that ends it when it is set, from any thread and in the
-    middle of a pass; what was yielded stays. Other arguments as in `causal`.
+    middle of a pass; what was yielded stays, as it does when the iterator is closed or its job on the model is
+    stopped. Other arguments as in `causal`.
     """
+    question = Question(objects=objects, method=method, part=part, split=split, **more)
     model, task = Model.of(model), Task.of(task)
     with suppress(Stopped):
-        under_way = model.do(lambda: _Map(model, task, _items(task, split), objects, method, part, None), stop)
-        yield from _steps(model, under_way, None, _ticker(progress), stop)
+        under_way = model.do(lambda: _Map(model, task, question), stop)
+        yield from _steps(model, under_way, _ticker(progress, under_way), stop)
 
 
-def _items(task: Task, split: str) -> Sequence[Pair]:
-    return task.split(split) if task.has_splits else task.items
+@dataclass(frozen=True)
+class Estimate:
+    """What a map will cost.
+
+    cells: numbers to compute, over all pairs. runs: edited runs, those that change nothing left out, if every pair
+    needs as many as the first. megabytes: of activations at the fullest, besides the model.
+    """
+
+    cells: int
+    runs: int
+    megabytes: float
+
+    def __str__(self) -> str:
+        return f"{self.cells} cells, {self.runs} runs, {self.megabytes:.0f} MB"
 
 
-def _steps(
-    model: Model, under_way: _Map, sites: Sequence[Site] | None, tick: Tick, stop: Event | None = None
-) -> Iterator[Grid]:
+def estimate(model: Any, task: Task | Pair | Sequence[Pair], objects: str = "heads", **more: Any) -> Estimate:
+    """What `causal` with the same arguments will cost, before it runs: cells, runs, MB.
+
+    Cost: the unedited runs of the pairs. Seconds are measured while it runs: see `progress`.
+    """
+    question = Question(objects=objects, **more)
+    model, task = Model.of(model), Task.of(task)
+    return model.do(lambda: _Map(model, task, question).estimate)
+
+
+def _steps(model: Model, under_way: _Map, tick: Tick, stop: Event | None = None) -> Iterator[Grid]:
     """Each step on the worker, wherever the caller is."""
-    steps = under_way.fill(sites, tick)
+    steps = under_way.fill(tick)
     while (grid := model.do(lambda: next(steps, None), stop)) is not None:
         yield grid
 
@@ -117,165 +155,279 @@ def _steps(
 class _Map:
     """A causal map under way: one value for each cell, a mean over the pairs that count."""
 
-    def __init__(
-        self,
-        model: Model,
-        task: Task,
-        items: Sequence[Pair],
-        objects: str,
-        method: str,
-        part: str | None,
-        reference: Sequence[str] | None,
-    ) -> None:
-        if method not in METHODS:
-            raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+    def __init__(self, model: Model, task: Task, question: Question) -> None:
         if not isinstance(task.metric, str):
             raise ValueError("causal maps read the last position: the metric must be logit_diff, logprob or accuracy")
-        if objects not in OBJECTS:
-            raise ValueError(f"objects must be one of {', '.join(OBJECTS)}, not {objects!r}")
-        self.kind, default, self.axis_names = OBJECTS[objects]
-        self.model, self.task, self.method, self.part = model, task, method, part or default
-        self.pairs = [pair for pair in items if _checked(model, pair, method)]
-        self.solved = [pair for pair in self.pairs if self._solves(pair)]
+        self.model, self.task, self.question = model, task, question
+        self.items = task.split(question.split) if task.has_splits else task.items
+        self.ids = {id(pair): self._both_ids(pair) for pair in self.items}
+        self.case = lru_cache(maxsize=_CASES)(self._case)
+        self.solved = [number for number in range(len(self.items)) if self._solves(number)]
         if not self.solved:
-            raise ValueError(f"{model.name} solves none of the {len(items)} pairs, so there is nothing to locate")
-        texts = reference or [text for pair in items for text in (pair.clean, pair.corrupt)]
-        self.reference = Reference(tuple(texts))
-        self.axes = tuple(self._axis(name) for name in self.axis_names)
+            raise ValueError(f"{model.name} solves none of the {len(self.items)} pairs, so there is nothing to locate")
+        self.pairs = [self.items[number] for number in self.solved]
+        self.places = self._places()
+        self.axes = tuple(self._axis(name) for name in question.axes)
+        self.provenance = self._print()
+        empty = self._grid(np.ma.masked_all([len(axis) for axis in self.axes], dtype=np.float32))
+        wanted = question.sites
+        self.indices = list(np.ndindex(*empty.shape)) if wanted is None else [empty.index(site) for site in wanted]
+        self.sites = [empty.site(index) for index in self.indices]
+        self.source = self._source()
 
-    def _solves(self, pair: Pair) -> bool:
-        read = pair_reader(self.model, str(self.task.metric), pair)
-        texts = (pair.clean, pair.corrupt)
-        clean, corrupt = (float(read(self.model.forward(self.model.ids(text))[:, -1])) for text in texts)
-        return self.task.metric != "logit_diff" or clean - corrupt >= _SOLVED
+    # -- pairs ----------------------------------------------------------------------------------------------------
+
+    def _both_ids(self, pair: Pair) -> tuple[torch.Tensor, torch.Tensor]:
+        """Clean and corrupt, [1, pos] each. Patching needs prompts of equal token count; ablation does not."""
+        clean, corrupt = (self.model.ids(text, self.question.prepend_bos) for text in (pair.clean, pair.corrupt))
+        if self.question.patches and clean.shape != corrupt.shape:
+            raise ValueError(
+                f"patching needs prompts of equal length: {pair.clean!r} has {clean.shape[1]} tokens, "
+                f"{pair.corrupt!r} {corrupt.shape[1]}"
+            )
+        return clean, corrupt
+
+    def _case(self, number: int) -> Case:
+        pair, question = self.items[number], self.question
+        names = self._names() if question.patches else []
+        swap = question.how == "denoise"
+        ids = self.ids[id(pair)]
+        return Case.of(self.model, pair, str(self.task.metric), ids, swap, question.recipe, names)
+
+    def _solves(self, number: int) -> bool:
+        return self.task.metric != "logit_diff" or self.case(number).gap >= _SOLVED
+
+    def _names(self) -> list[str]:
+        """The hooks that the cells are at, one for each layer."""
+        question = self.question
+        layers = range(self.model.n_layers) if question.sites is None else {site.layer for site in question.sites}
+        index = 0 if question.kind in ("head", "neuron") else None
+        on = [None] if question.kind == "embedding" else sorted(layer for layer in layers if layer is not None)
+        return [hook_name(Site(question.kind, layer, index, question.site_part)) for layer in on]
+
+    # -- axes -----------------------------------------------------------------------------------------------------
+
+    def _places(self) -> Places | None:
+        if "position" not in self.question.axes:
+            return None
+        return Places.of(self.model, self.pairs, [self.ids[id(pair)] for pair in self.pairs])
 
     def _axis(self, name: str) -> Axis:
+        if name == "position":
+            assert self.places is not None
+            return self.places.axis
         if name == "layer":
             return Axis("layer", tuple(range(self.model.n_layers)))
-        if name == "head":
-            probe = Site("head", 0, 0, self.part)
-            return Axis("head", tuple(range(self.model.count(probe) or 0)))
-        return self._positions()
+        count = self.model.count(Site(self.question.kind, 0, 0, self.question.site_part))
+        if not count:
+            raise ValueError(f"{self.model.name} does not say how many {name}s a layer has")
+        return Axis(name, tuple(range(count)))
 
-    def _positions(self) -> Axis:
-        lengths = {self.model.ids(pair.clean).shape[1] for pair in self.solved}
-        if len(lengths) > 1:
-            raise ValueError(
-                f"position maps need prompts of one length, these have {sorted(lengths)} tokens; "
-                "take one pair (task.items[0]) or a map of heads"
-            )
-        positions = tuple(range(lengths.pop()))
-        if len(self.solved) > 1:
-            return Axis("position", positions)
-        labels = self.model.labels(self.model.ids(self.solved[0].clean))
-        return Axis("position", positions, tuple(label["text"] for label in labels))
+    # -- sources --------------------------------------------------------------------------------------------------
 
-    def fill(self, sites: Sequence[Site] | None, tick: Tick) -> Iterator[Grid]:
+    def _source(self) -> Source:
+        """What the cells are changed to, and a line about it in the provenance."""
+        question = self.question
+        if question.how == "knock_out":
+            assert question.pairs is not None
+            return Knockout(tuple((int(query), int(key)) for query, key in question.pairs))
+        if question.how == "vector":
+            return Vector(torch.as_tensor(np.asarray(question.vector, dtype=np.float32)))
+        if question.how == "mean":
+            return self._means()
+        if question.how == "resample":
+            return self._drawn()
+        return Zero() if question.how == "zero" else Other()
+
+    def _texts(self) -> tuple[str, ...]:
+        """The reference set: by default the split's own clean and corrupt prompts."""
+        own = (text for pair in self.items for text in (pair.clean, pair.corrupt))
+        return tuple(dict.fromkeys(self.question.reference or own))
+
+    def _means(self) -> Source:
+        texts = self._texts()
+        prompts = [self.model.ids(text, self.question.prepend_bos) for text in texts]
+        lengths = {ids.shape[1] for ids in prompts} | {self.ids[id(pair)][0].shape[1] for pair in self.pairs}
+        roles = self.places is not None and self.places.words == "roles" and self.question.reference is None
+        steps: list[tuple[int, ...]] = []
+        if roles:
+            assert self.places is not None
+            both = [(ids, own) for pair, own in zip(self.pairs, self.places.steps, strict=True)
+                    for ids in self.ids[id(pair)] if ids.shape == self.ids[id(pair)][0].shape]  # fmt: skip
+            prompts, steps = [ids for ids, _ in both], [own for _, own in both]
+        by = "role" if roles else "position" if len(lengths) == 1 else "pooled"
+        if self.question.site_part == "pattern" and by != "position":
+            raise ValueError("a pattern has a mean only over prompts of one length; use another method")
+        said = "pooled over positions but 0" if by == "pooled" else f"by {by}"
+        self.provenance |= {"mean": said, "reference": Reference(texts).hash, "reference texts": len(texts)}
+        return means(self.model, prompts, self._names(), self.question.recipe, by, steps)
+
+    def _drawn(self) -> Source:
+        """Up to `_DRAWN` other prompts for each number of tokens, drawn with the task's seed."""
+        texts = sorted(self._texts())
+        random.Random(self.task.seed).shuffle(texts)
+        by_length: dict[int, list[torch.Tensor]] = {}
+        for text in texts:
+            ids = self.model.ids(text, self.question.prepend_bos)
+            by_length.setdefault(ids.shape[1], []).append(ids)
+        recordings = {}
+        for pair in self.pairs:
+            base = self.ids[id(pair)][0]
+            others = [ids for ids in by_length.get(base.shape[1], []) if not torch.equal(ids, base)][:_DRAWN]
+            if not others:
+                raise ValueError(
+                    f"resample needs other prompts of {base.shape[1]} tokens, and the split has none for "
+                    f"{pair.clean!r}; give reference= texts, or use method='mean'"
+                )
+            drawn = [self.model.record_all(ids, self.question.recipe, self._names())[0].seen for ids in others]
+            recordings[id(pair)] = tuple(zip([ids[0].tolist() for ids in others], drawn, strict=True))
+        self.provenance["resample"] = f"up to {_DRAWN} prompts of as many tokens"
+        return Drawn(recordings)
+
+    # -- cells ----------------------------------------------------------------------------------------------------
+
+    @property
+    def estimate(self) -> Estimate:
+        """What `fill` will cost."""
+        case = self.case(self.solved[0])
+        plans, length = self._plans(case, 0), case.base.length
+        runs = sum(any(e.start is not None and e.start < length for e in plan) for _, plan in plans)
+        tokens = min(MOST_TOKENS, runs * length)
+        pairs = len(self.solved)
+        return Estimate(len(self.sites) * pairs, runs * pairs, megabytes(self.model, tokens, length))
+
+    def _plans(self, case: Case, row: int) -> list[tuple[int, Plan]]:
+        """(cell number, edited run) of one pair; `row` is its place among the pairs that count."""
+        plans = []
+        for cell, (site, index) in enumerate(zip(self.sites, self.indices, strict=True)):
+            step = None
+            if self.places is not None:
+                step = index[-1]
+                site = Site(site.kind, site.layer, site.index, site.part, self.places.steps[row][step])
+            plans += [(cell, plan) for plan in self.source.plans(self.model, case, site, step)]
+        return plans
+
+    def fill(self, tick: Tick) -> Iterator[Grid]:
         """Compute the wanted cells pair by pair; yields the mean of what is done after each batch."""
-        empty = self._grid(np.ma.masked_all([len(axis) for axis in self.axes], dtype=np.float32))
-        indices = list(np.ndindex(*empty.shape)) if sites is None else [empty.index(site) for site in sites]
-        places = tuple(np.array(indices).T)
-        total, count = np.zeros(len(indices)), np.zeros(len(indices))
-        for pair in self.solved:
-            for numbers, values in self._effects(pair, [empty.site(index) for index in indices]):
-                total[numbers] += values
-                count[numbers] += 1
-                tick(int(count.sum()), len(indices) * len(self.solved))
-                values = empty.values.copy()
-                values[places] = np.ma.masked_invalid(total / np.where(count, count, np.nan))
-                yield self._grid(values)
+        total, count = np.zeros(len(self.sites)), np.zeros(len(self.sites))
+        for row, number in enumerate(self.solved):
+            case = self.case(number)
+            plans = self._plans(case, row)
+            numbers = np.array([cell for cell, _ in plans], dtype=int)
+            runs = np.bincount(numbers, minlength=len(self.sites))
+            if not runs.all():  # nothing changes in some cells
+                count += runs == 0
+                yield self._grown(total, count, tick)
+            for rows, values in self.model.sweep(case.base, [plan for _, plan in plans], case.read):
+                done = numbers[rows]
+                np.add.at(total, done, (values.double().cpu().numpy() - case.before) / runs[done])
+                np.add.at(count, done, 1 / runs[done])
+                yield self._grown(total, count, tick)
 
-    def _effects(self, pair: Pair, sites: Sequence[Site]) -> Iterator[tuple[list[int], np.ndarray]]:
-        base, source = (pair.corrupt, pair.clean) if self.method == "denoise" else (pair.clean, pair.corrupt)
-        recording = self.model.record(base)
-        read = pair_reader(self.model, str(self.task.metric), pair)
-        before = float(read(recording.logits[None]))
-        live = [number for number, site in enumerate(sites) if self._changes(site, base, source)]
-        yield sorted(set(range(len(sites))) - set(live)), np.zeros(len(sites) - len(live))
-        recipes = [Recipe((self._edit(sites[number], source),)) for number in live]
-        for rows, values in self.model.sweep(recording, recipes, read):
-            yield [live[row] for row in rows], values.double().cpu().numpy() - before
+    def _grown(self, total: np.ndarray, count: np.ndarray, tick: Tick) -> Grid:
+        """The map of cells whose effects sum to `total` over `count` pairs."""
+        tick(round(count.sum()), len(self.sites) * len(self.solved))
+        values = np.ma.masked_all([len(axis) for axis in self.axes], dtype=np.float32)
+        values[tuple(np.array(self.indices).T)] = np.ma.masked_invalid(total / np.where(count, count, np.nan))
+        return self._grid(values)
 
-    def _changes(self, site: Site, base: str, source: str) -> bool:
-        """Whether the edit can change anything: before the first differing token, patching puts in what is there."""
-        if self.method in ("zero", "mean") or site.position is None:
-            return True
-        name = hook_name(site)
-        here, there = (self.model.activations(text, name)[site.position] for text in (base, source))
-        return not torch.equal(here, there)
-
-    def _edit(self, site: Site, source: str) -> Intervention:
-        if self.method == "zero":
-            return Intervention("zero", site)
-        if self.method == "mean":
-            return Intervention("mean", site, reference=self.reference)
-        return Intervention("replace", site, prompt=source)
+    # -- the grid -------------------------------------------------------------------------------------------------
 
     def _grid(self, values: np.ma.MaskedArray) -> Grid:
-        first = self.solved[0]
+        how = self.question.how
         return Grid(
             values,
             self.axes,
-            self.kind,
-            self.part,
-            title=f"{_NOUNS[self.kind]}: effect of {_VERBS[self.method]} on {self._metric_words()}",
+            self.question.kind,
+            self.question.site_part,
+            title=f"{_NOUNS[self.question.objects]}: effect of {self._verb()} on {self._metric_words()}",
             unit="logits" if self.task.metric == "logit_diff" else str(self.task.metric),
-            sign=_SIGNS[self.method],
-            toward=1 if self.method == "denoise" else -1,
-            provenance={
-                "method": f"causal/{self.method}",
-                **self.model.provenance,
-                "prompt": first.clean,
-                "base": "corrupt" if self.method == "denoise" else "clean",
-                "answer": first.answer,
-                "foil": first.foil,
-                "task": self.task.name,
-                "pairs": len(self.solved),
-                "pairs not solved": len(self.pairs) - len(self.solved),
-                "seed": self.task.seed,
-            },
+            sign=_SIGNS[how],
+            toward=1 if how == "denoise" else -1,
+            provenance=dict(self.provenance),
         )
 
+    def _print(self) -> dict[str, Any]:
+        """Where the numbers come from."""
+        question, first = self.question, self.pairs[0]
+        plain: dict[str, Any] = {
+            "method": f"causal/{question.how}",
+            **self.model.provenance,
+            "prompt": first.clean,
+            "base": "corrupt" if question.how == "denoise" else "clean",
+            "answer": first.answer,
+            "foil": first.foil,
+            "task": self.task.name,
+            "pairs": len(self.solved),
+            "pairs not solved": len(self.items) - len(self.solved),
+            "seed": self.task.seed,
+        }
+        if self.places is not None:
+            plain["positions"] = self.places.words
+        if question.recipe is not None:
+            plain["recipe"] = question.recipe.hash
+        if question.prepend_bos is not None:
+            plain["prepend_bos"] = question.prepend_bos
+        if question.pairs is not None:
+            plain["cut"] = [[int(query), int(key)] for query, key in question.pairs]
+        if question.vector is not None:
+            plain["vector"] = question.vector_hash
+        return plain
+
+    def _verb(self) -> str:
+        pairs = self.question.pairs
+        if pairs is None:
+            return _VERBS[self.question.how]
+        cut = ", ".join(f"{query} to {key}" for query, key in pairs[:3]) + (", …" if len(pairs) > 3 else "")
+        return f"cutting attention from position {cut} (rows not renormalised)"
+
     def _metric_words(self) -> str:
-        if len(self.solved) > 1:
-            return f"{self.task.metric} ({self.task.name or 'task'}, {len(self.solved)} pairs)"
-        return metric_name(str(self.task.metric), self.solved[0].answer, self.solved[0].foil)
+        if len(self.pairs) > 1:
+            return f"{self.task.metric} ({self.task.name or 'task'}, {len(self.pairs)} pairs)"
+        return metric_name(str(self.task.metric), self.pairs[0].answer, self.pairs[0].foil)
 
 
-_NOUNS = {"head": "Heads", "residual": "Residual stream", "ffn": "FFN outputs"}
+_NOUNS = {
+    "heads": "Heads",
+    "head_positions": "Heads",
+    "q": "Queries",
+    "k": "Keys",
+    "v": "Values",
+    "pattern": "Attention patterns",
+    "residual": "Residual stream",
+    "ffn": "FFN outputs",
+    "neurons": "Neurons",
+    "embedding": "Token embeddings",
+}
 _VERBS = {
     "denoise": "restoring each from the clean run",
     "noise": "taking each from the corrupt run",
     "zero": "setting each to zero",
     "mean": "setting each to its mean",
+    "resample": "taking each from other prompts",
+    "vector": "setting each to a vector",
 }
 _SIGNS = {
     "denoise": "Positive: putting the clean activation into the corrupt run moves the model toward the answer.",
     "noise": "Negative: taking the corrupt activation moves the model away from the answer, so the answer needs it.",
     "zero": "Negative: without this activation the answer loses, so the cell supports it.",
     "mean": "Negative: with its mean in its place the answer loses, so the cell supports it.",
+    "resample": "Negative: with other prompts' activations in its place the answer loses, so the cell supports it.",
+    "vector": "Negative: with the vector in its place the answer loses.",
+    "knock_out": "Negative: without this attention the answer loses, so the head's look there supports it.",
 }
 
 
-def _checked(model: Model, pair: Pair, method: str) -> bool:
-    """Patching needs prompts of equal token count; ablation does not."""
-    clean, corrupt = (model.ids(text).shape[1] for text in (pair.clean, pair.corrupt))
-    if method in ("denoise", "noise") and clean != corrupt:
-        raise ValueError(
-            f"patching needs prompts of equal length: {pair.clean!r} has {clean} tokens, {pair.corrupt!r} {corrupt}"
-        )
-    return True
-
-
-def _ticker(progress: Progress) -> Tick:
-    """A function to call with (cells done, cells in all)."""
+def _ticker(progress: Progress, under_way: _Map) -> Tick:
+    """A function to call with (cells done, cells in all); a bar says first what it will take."""
     if callable(progress):
         return progress
     if not progress:
         return lambda done, total: None
     from tqdm.auto import tqdm
 
-    bar = tqdm(unit="cell", leave=False, delay=1)
+    said = str(under_way.model.do(lambda: under_way.estimate))
+    bar = tqdm(desc=said, unit="cell", leave=False, delay=1)
 
     def tick(done: int, total: int) -> None:
         bar.total = total
@@ -286,4 +438,4 @@ def _ticker(progress: Progress) -> Tick:
     return tick
 
 
-__all__ = ["METHODS", "OBJECTS", "causal", "refine"]
+__all__ = ["METHODS", "OBJECTS", "Estimate", "causal", "estimate", "refine"]

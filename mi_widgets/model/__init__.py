@@ -2,8 +2,26 @@
 
 from .fingerprint import Fingerprint
 from .gate import Model, load
-from .hooks import hook_name
-from .sweep import Recording
+from .hooks import Edit, first_difference, hook_name, knock_out, own, put
+from .recording import Recording
+from .sweep import Read
+from .wavefront import Plan
 from .worker import Closed, Job, Stopped
 
-__all__ = ["Closed", "Fingerprint", "Job", "Model", "Recording", "Stopped", "hook_name", "load"]
+__all__ = [
+    "Closed",
+    "Edit",
+    "Fingerprint",
+    "Job",
+    "Model",
+    "Plan",
+    "Read",
+    "Recording",
+    "Stopped",
+    "first_difference",
+    "hook_name",
+    "knock_out",
+    "load",
+    "own",
+    "put",
+]

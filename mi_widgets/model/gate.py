@@ -8,6 +8,7 @@ are shared.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -20,10 +21,13 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from ..intervention import Recipe, Reference
 from ..site import Site
-from . import checkpoint, hooks, readout, sweep, tokens, twin
+from . import checkpoint, hooks, readout, recording, sweep, tokens, twin
 from .fingerprint import Fingerprint, checksum, hooks_on, pulse
-from .sweep import Plan, Read, Recording
+from .hooks import Change
+from .recording import Recording
+from .sweep import Read
 from .tokens import Prompt
+from .wavefront import Plan
 from .worker import Closed, Job, Worker
 
 T = TypeVar("T")
@@ -45,7 +49,7 @@ class Model:
     _seen: list[tuple[Any, ...]]
     _copied: list[torch.Tensor]
     _copied_sum: str
-    _joins: bool | None
+    _joins: dict[str, bool]
     _kept: dict[tuple[str, str, str], dict[str, torch.Tensor]]
     _kept_of: str
     _weights: str
@@ -190,7 +194,7 @@ class Model:
         self._seen = []
         self._copied = []
         self._copied_sum = ""
-        self._joins = None
+        self._joins = {}
         self._kept = {}
         self._kept_of = ""
         self._weights, self._pulse, self._hashed_now = "", None, False
@@ -231,6 +235,11 @@ class Model:
         return readout.soft_cap(self)
 
     @property
+    def itemsize(self) -> int:
+        """Bytes of one number."""
+        return next(self.twin.original_model.parameters()).element_size()
+
+    @property
     def hook_names(self) -> Any:
         """Every hook name that this model has."""
         return self.points.keys()
@@ -241,6 +250,12 @@ class Model:
             grouped = getattr(self.twin.cfg, "n_key_value_heads", None) if site.part in ("k", "v") else None
             return grouped or self.n_heads
         return getattr(self.twin.cfg, "d_mlp", None) if site.kind == "neuron" else None
+
+    def width(self, site: Site) -> int:
+        """How many numbers a site has at one position."""
+        if site.kind == "neuron":
+            return 1
+        return self.twin.cfg.d_head if site.kind == "head" else self.d_model
 
     # -- tokens ---------------------------------------------------------------------------------------------------
 
@@ -272,6 +287,14 @@ class Model:
         with self._pass(fwd_hooks):
             return self.twin(ids)
 
+    def last_logits(self, ids: torch.Tensor, fwd_hooks: Sequence[tuple[str, Any]] = ()) -> torch.Tensor:
+        """Logits [batch, d_vocab] of the last position; the others are not unembedded where the model allows it."""
+        model = self.twin.original_model
+        if "logits_to_keep" not in inspect.signature(type(model).forward).parameters:
+            return self.forward(ids, fwd_hooks)[:, -1]
+        with self._pass(fwd_hooks):
+            return model(ids, logits_to_keep=1).logits[:, -1]
+
     @contextmanager
     def _pass(self, fwd_hooks: Sequence[tuple[str, Any]]) -> Iterator[None]:
         absent = [name for name, _ in fwd_hooks if name not in self.points]
@@ -284,9 +307,12 @@ class Model:
         finally:
             self._running = False
 
-    def unembed(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits of residual vectors [..., pos, d_model] after the last block, as the model itself makes them."""
-        return readout.logits(self, x)
+    def unembed(self, x: torch.Tensor, tokens: Sequence[int] | None = None) -> torch.Tensor:
+        """Logits of residual vectors [..., pos, d_model] after the last block, as the model itself makes them.
+
+        tokens: only their logits, in this order.
+        """
+        return readout.logits(self, x, tokens)
 
     def compile(self, recipe: Recipe | None, clock: hooks.Clock | None = None) -> list[hooks.Edit]:
         """The edits of a recipe; a clock with the prompt's length lets positions outside it be refused."""
@@ -367,22 +393,37 @@ class Model:
             self._kept[key] = make()
         return self._kept[key]
 
-    def record(self, prompt: Prompt) -> Recording:
-        """One run of a prompt, kept so that `sweep` can join it at any layer."""
-        return self.do(lambda: sweep.record(self, self.ids(prompt)))
+    def record(self, prompt: Prompt, recipe: Recipe | None = None) -> Recording:
+        """One run of a prompt, kept so that `sweep` can join it in any layer and at any position."""
+        return self.do(lambda: self.record_all(self.ids(prompt), recipe)[0])
 
-    def sweep(self, base: Recording, recipes: Sequence[Recipe], read: Read) -> Iterator[tuple[list[int], torch.Tensor]]:
-        """Each recipe's run of the recorded prompt: yields (recipe numbers, read(last logits [row, d_vocab]))."""
-        clock = hooks.Clock(base.length)
-        yield from sweep.sweep(self, base, [self.compile(recipe, clock) for recipe in recipes], read)
+    def record_all(self, ids: torch.Tensor, recipe: Recipe | None = None, names: Sequence[str] = ()) -> list[Recording]:
+        """Prompts of one length, ids [batch, pos], in one pass; `names`: hooks whose activations are kept in `seen`."""
+        clock = hooks.Clock(ids.shape[1])
+        return recording.record(self, ids, self.compile(recipe, clock), clock, names)
 
-    def joins_agree(self, base: Recording, plans: Sequence[Plan]) -> bool:
-        """Whether rows may join at their layer; tried once on each twin, on a few rows of the first sweep."""
-        if not all(map(sweep.enters_blocks, plans)):
+    def sweep(
+        self, base: Recording, plans: Sequence[Recipe | Plan], read: Read
+    ) -> Iterator[tuple[list[int], torch.Tensor]]:
+        """Each plan's (or recipe's) run of the recorded prompt: yields (numbers, read(last logits) [row])."""
+        if not base.edits:  # then what another prompt has before the first difference is what is here
+            base.clock.ids = tuple(base.ids[0].tolist())
+        compiled = [self.compile(plan, base.clock) if isinstance(plan, Recipe) else plan for plan in plans]
+        yield from sweep.sweep(self, base, compiled, read)
+
+    def joins(self, base: Recording, plans: Sequence[Plan]) -> bool:
+        """Whether runs may join midway; each kind of edit is tried once on each twin, on a few of the plans."""
+        if not base.layers:
             return False
-        if self._joins is None and plans:
-            self._joins = sweep.agreement(self, base, plans)
-        return bool(self._joins)
+        for kind in sorted({sweep.kind(plan) for plan in plans} - self._joins.keys()):
+            alike = [plan for plan in plans if sweep.kind(plan) == kind]
+            self._joins[kind] = sweep.agreement(self, base, alike)
+        return all(self._joins[sweep.kind(plan)] for plan in plans)
+
+    def embed(self, ids: torch.Tensor, changes: Sequence[Change]) -> torch.Tensor:
+        """What enters the first block, [1, pos, d_model], after changes of the embedding."""
+        with self._pass([pair for change in changes for pair in hooks.points_of("hook_embed", change)]):
+            return self.twin(ids, stop_at_layer=0)
 
     def stream(
         self, ids: torch.Tensor, recipe: Recipe | None, most: int, temperature: float, seed: int

@@ -29,30 +29,36 @@ _NAMES = {
     ("head", "q"): "blocks.{layer}.attn.hook_q",
     ("head", "k"): "blocks.{layer}.attn.hook_k",
     ("head", "v"): "blocks.{layer}.attn.hook_v",
+    ("head", "pattern"): "blocks.{layer}.attn.hook_pattern",
     ("ffn", "out"): "blocks.{layer}.hook_mlp_out",
     ("neuron", "post"): "blocks.{layer}.mlp.hook_post",
     ("neuron", "pre"): "blocks.{layer}.mlp.hook_pre",
 }
-_READ_ONLY = {("residual", "mid")}
+_MID = "hook_resid_mid"  # read there, edited by what is added at hook_attn_out: see `as_hooks`
 
 Change = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass
 class Clock:
-    """Where a forward pass stands: `offset` positions came before; the prompt had `length`."""
+    """Where a forward pass stands: `offset` positions came before; the prompt had `length`, and the tokens `ids`."""
 
     length: int | None = None
     offset: int = 0
+    ids: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Edit:
-    """A compiled intervention: `change` is applied to what `hook` carries, in block `layer` (-1: the embedding)."""
+    """A compiled intervention: `change` is applied to what `hook` carries, in block `layer` (-1: the embedding).
+
+    start: the first position of the prompt that it can change; None when it changes none of them.
+    """
 
     hook: str
     layer: int
     change: Change
+    start: int | None = 0
 
 
 def hook_name(site: Site) -> str:
@@ -67,7 +73,25 @@ def compile_recipe(model: Model, recipe: Recipe, clock: Clock) -> list[Edit]:
 
 def as_hooks(edits: Sequence[Edit]) -> list[tuple[str, Any]]:
     """What `bridge.run_with_hooks(fwd_hooks=...)` takes."""
-    return [(edit.hook, _as_hook(edit.change)) for edit in edits]
+    return [pair for edit in edits for pair in points_of(edit.hook, edit.change)]
+
+
+def points_of(name: str, change: Change) -> list[tuple[str, Any]]:
+    """The hooks that make a change: one at its own name; for the residual stream before the MLP two others.
+
+    An edit of what ln2 reads would miss the residual stream itself. So what enters the block is remembered, and what
+    the change does to their sum is added to the attention's output (on a post-norm block, to the post-norm's).
+    """
+    block, _, point = name.rpartition(".")
+    if point != _MID:
+        return [(name, _as_hook(change))]
+    entered: list[torch.Tensor] = []
+
+    def add(x: torch.Tensor) -> torch.Tensor:
+        mid = entered.pop() + x
+        return x + (change(mid) - mid)
+
+    return [(f"{block}.hook_resid_pre", _listener(entered)), (f"{block}.hook_attn_out", _as_hook(add))]
 
 
 def _as_hook(change: Change) -> Any:
@@ -75,6 +99,13 @@ def _as_hook(change: Change) -> Any:
         return change(x)
 
     return edit
+
+
+def _listener(heard: list[torch.Tensor]) -> Any:
+    def listen(x: torch.Tensor, hook: Any) -> None:
+        heard[:] = [x]
+
+    return listen
 
 
 def check_site(model: Model, site: Site) -> None:
@@ -90,31 +121,86 @@ def check_site(model: Model, site: Site) -> None:
 
 
 def _compile(model: Model, step: Intervention, clock: Clock) -> Edit:
-    site = step.site
-    check_site(model, site)
-    if (site.kind, site.part) in _READ_ONLY:
-        raise ValueError(f"{site} can be read but not edited; edit resid_pre or resid_post instead")
-    if site.position is not None and clock.length is not None:
-        _refuse_outside(site, clock)
-    function = _FUNCTIONS[step.op](model, step, clock)
-    strength = step.strength
+    check_site(model, step.site)
+    if step.site.position is not None and clock.length is not None:
+        _refuse_outside(step.site, clock)
+    first = (
+        0
+        if step.prompt is None or clock.ids is None
+        else first_difference(clock.ids, model.ids(step.prompt)[0].tolist())
+    )
+    return _at(step.site, _FUNCTIONS[step.op](model, step, clock), clock, step.strength, first)
+
+
+def first_difference(one: Sequence[int], other: Sequence[int]) -> int:
+    """The first position at which two prompts of one length have different tokens; their length when none has."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=True)) if int(a) != int(b)), len(one))
+
+
+def _at(site: Site, function: Function, clock: Clock, strength: float = 1.0, first: int = 0) -> Edit:
+    """An edit of a site by a function of what is there; `first`: before this position it puts what is there."""
 
     def change(x: torch.Tensor) -> torch.Tensor:
-        columns = _columns(site, clock, x.shape[1])
+        width = x.shape[2 if site.part == "pattern" else 1]
+        columns = _columns(site, clock, width)
         if not columns:
             if clock.length is None and x.shape[1] > 1:  # a whole prompt, and the position is not in it
                 raise _outside(site, x.shape[1])
             return x
-        place: tuple[slice, ...] = (slice(None), slice(columns.start, columns.stop))
-        if site.index is not None:
-            place += (slice(site.index, site.index + 1),)
+        place = _place(site, slice(columns.start, columns.stop))
         old = x[place]
         new = function(old, range(clock.offset + columns.start, clock.offset + columns.stop))
         out = x.clone()
         out[place] = new if strength == 1 else old + strength * (new - old)
         return out
 
-    return Edit(hook_name(site), -1 if site.layer is None else site.layer, change)
+    return Edit(hook_name(site), -1 if site.layer is None else site.layer, change, _start(site, clock, first))
+
+
+def _place(site: Site, columns: slice) -> tuple[slice, ...]:
+    """Where a site's positions are in [batch, pos, ...], or in a pattern [batch, head, query_pos, key_pos]."""
+    if site.index is None:
+        return slice(None), columns
+    own = slice(site.index, site.index + 1)
+    return (slice(None), own, columns) if site.part == "pattern" else (slice(None), columns, own)
+
+
+def _start(site: Site, clock: Clock, first: int) -> int | None:
+    """The first position that an edit changes, if it leaves those before `first` alone."""
+    if site.position is None or clock.length is None:
+        return first
+    position = _absolute(site, clock.length)
+    return position if position >= first else None
+
+
+def put(model: Model, site: Site, values: torch.Tensor, clock: Clock, first: int = 0) -> Edit:
+    """An edit that puts values [pos, ...] of a whole prompt at a site, at the site's own position if it has one.
+
+    values: at one head or neuron with its axis ([pos, 1, d_head], [pos, 1]); of a pattern [1, query_pos, key_pos].
+    first: the first position at which they differ from what is there.
+    """
+    check_site(model, site)
+    rows = slice(None) if site.part == "pattern" else None
+
+    def function(x: torch.Tensor, positions: range) -> torch.Tensor:
+        part = slice(positions.start, positions.stop)
+        return (values[part] if rows is None else values[rows, part]).to(x).expand_as(x)
+
+    return _at(site, function, clock, first=first)
+
+
+def knock_out(model: Model, site: Site, pairs: Sequence[tuple[int, int]], clock: Clock) -> Edit:
+    """An edit that sets (query_pos, key_pos) entries of a head's pattern to zero; rows are not renormalised."""
+    check_site(model, site)
+
+    def function(x: torch.Tensor, positions: range) -> torch.Tensor:
+        out = x.clone()
+        for query, key in pairs:
+            if query in positions:
+                out[:, :, query - positions.start, key] = 0
+        return out
+
+    return _at(site, function, clock, first=min(query for query, _ in pairs))
 
 
 def _absolute(site: Site, length: int) -> int:
@@ -156,7 +242,9 @@ def _scale(model: Model, step: Intervention, clock: Clock) -> Function:
 
 def _mean(model: Model, step: Intervention, clock: Clock) -> Function:
     assert step.reference is not None
-    first, rest = _own(model.means(step.reference, hook_name(step.site)), step.site)
+    if step.site.part == "pattern":
+        raise ValueError(f"{step.site} has no mean over texts of other lengths; scale it, or set it to zero")
+    first, rest = own(model.means(step.reference, hook_name(step.site)), step.site)
 
     def function(x: torch.Tensor, positions: range) -> torch.Tensor:
         rows = [first if position == 0 else rest for position in positions]
@@ -167,11 +255,14 @@ def _mean(model: Model, step: Intervention, clock: Clock) -> Function:
 
 def _replace(model: Model, step: Intervention, clock: Clock) -> Function:
     assert step.prompt is not None
-    values = _own(model.activations(step.prompt, hook_name(step.site)), step.site)
-    if clock.length is not None and len(values) != clock.length:
+    values = own(model.activations(step.prompt, hook_name(step.site)), step.site)
+    length = values.shape[1 if step.site.part == "pattern" else 0]
+    if clock.length is not None and length != clock.length:
         raise ValueError(
-            f"{step.site} cannot be taken from {step.prompt!r}: it has {len(values)} tokens, the prompt {clock.length}"
+            f"{step.site} cannot be taken from {step.prompt!r}: it has {length} tokens, the prompt {clock.length}"
         )
+    if step.site.part == "pattern":
+        return lambda x, positions: values[:, positions.start : positions.stop].to(x).expand_as(x)
 
     def function(x: torch.Tensor, positions: range) -> torch.Tensor:
         known = values[positions.start : positions.stop].to(x)
@@ -189,9 +280,12 @@ def _add(model: Model, step: Intervention, clock: Clock) -> Function:
     return lambda x, positions: x + vector.to(x)
 
 
-def _own(values: torch.Tensor, site: Site) -> torch.Tensor:
+def own(values: torch.Tensor, site: Site) -> torch.Tensor:
     """The site's own part of values [pos, ...]: one head or neuron keeps its axis, of length one."""
-    return values if site.index is None else values[:, site.index : site.index + 1]
+    if site.index is None:
+        return values
+    own = slice(site.index, site.index + 1)
+    return values[own] if site.part == "pattern" else values[:, own]
 
 
 _FUNCTIONS = {"zero": _zero, "mean": _mean, "scale": _scale, "replace": _replace, "add": _add}

@@ -50,12 +50,19 @@ def streams(
     return kept, own
 
 
-def logits(model: Model, x: torch.Tensor) -> torch.Tensor:
-    """Logits of residual vectors [..., pos, d_model] after the last block.
+def logits(model: Model, x: torch.Tensor, tokens: Sequence[int] | None = None) -> torch.Tensor:
+    """Logits of residual vectors [..., pos, d_model] after the last block; of `tokens` alone, if they are given.
 
     Cohere multiplies its logits, Granite divides them, Gemma caps them; none of it is in the unembedding.
     """
-    out = scaled(model, model.twin.unembed(model.twin.ln_final(x)))
+    normed, head = model.twin.ln_final(x), model.twin.unembed.original_component
+    if tokens is not None and isinstance(head, torch.nn.Linear):
+        few = list(tokens)
+        out = torch.nn.functional.linear(normed, head.weight[few], None if head.bias is None else head.bias[few])
+    else:
+        out = model.twin.unembed(normed)
+        out = out if tokens is None else out[..., list(tokens)]
+    out = scaled(model, out)
     cap = soft_cap(model)
     return out if not cap else out.div_(cap).tanh_().mul_(cap)
 

@@ -1,147 +1,149 @@
 """Sweep: many edited runs of one prompt for the price of few.
 
-A plain sweep of P edits costs P forward passes from layer 0. Here the prompt is run once and what enters each block is
-kept (`Recording`). Every edited run is a row that joins the batch at the first layer it changes, with the recorded
-residual, so that one growing batch passes through the layers; only the last position is unembedded. A map of 30 × 9
-heads then costs about as much as twenty forwards instead of 270. Blocks are the model's own, driven with the arguments
-they were recorded with. At first use on a model a few rows are also run the plain way (whole prompts through hooks,
-batched); if they differ, or if an edit lies before the blocks, the plain way is taken.
+A plain sweep of P edits costs P forward passes from layer 0. Here the prompt is run once (`recording`), and every
+edited run joins one growing batch at the first thing it changes, from the first position it changes on (`wavefront`);
+only the last position is unembedded, and of it only the tokens that the metric reads. A plan that changes nothing, such
+as one that patches a position before the first difference, is answered by the recording.
+
+At first use on a twin a few random runs of each kind are also run the plain way, whole prompts through hooks. If they
+differ by more than `tolerance`, or the blocks cannot be driven part by part, that kind takes the plain way, batched.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from transformers import Cache
 
-from .hooks import Change, Edit, attached
+from .hooks import Change, points_of
+from .recording import Recording
+from .wavefront import Plan, Wavefront, entrance
 
 if TYPE_CHECKING:
     from .gate import Model
 
-Plan = Sequence[Edit]
-Read = Callable[[torch.Tensor], torch.Tensor]
-_TOKENS = 1024  # rows × positions in one batch: bounds memory and the wait for the first cells
-_AGREE = 1e-3
+#: Tokens in one batch: the first is small, so that the first numbers come early, and each is twice the one before.
+FIRST_TOKENS, MOST_TOKENS = 512, 4096
+#: Memory that one batch's activations may take, by the arithmetic of `megabytes`.
+MOST_MB = 512.0
+_TRIED = 2  # runs of each kind that are compared at first use
 
 
 @dataclass(frozen=True)
-class Recording:
-    """One run of one prompt: ids [1, pos], what entered each block and with which arguments, last logits [d_vocab]."""
+class Read:
+    """A number for each row of last-position logits. tokens: the only ones `metric` is given, in order; None: all."""
 
-    ids: torch.Tensor
-    calls: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...]
-    logits: torch.Tensor
+    metric: Callable[[torch.Tensor], torch.Tensor]
+    tokens: tuple[int, ...] | None = None
 
-    @property
-    def length(self) -> int:
-        """The number of tokens."""
-        return self.ids.shape[1]
-
-
-def record(model: Model, ids: torch.Tensor) -> Recording:
-    """Run `ids` [1, pos] once and keep what enters each block."""
-    calls: list[Any] = []
-
-    def keep(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        calls.append((_without_cache(args), {k: v for k, v in kwargs.items() if not _is_cache(k, v)}))
-
-    handles = [block.register_forward_pre_hook(keep, with_kwargs=True) for block in model.twin.blocks]
-    try:
-        logits = model.forward(ids)[0, -1]
-    finally:
-        for handle in handles:
-            handle.remove()
-    return Recording(ids, tuple(calls), logits)
-
-
-def _without_cache(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(None if isinstance(arg, Cache) else arg for arg in args)
-
-
-def _is_cache(name: str, value: Any) -> bool:
-    return isinstance(value, Cache) or name == "use_cache"
+    def __call__(self, logits: torch.Tensor) -> torch.Tensor:
+        """The number of each row of logits [row, d_vocab]."""
+        return self.metric(logits if self.tokens is None else logits[:, list(self.tokens)])
 
 
 def sweep(model: Model, base: Recording, plans: Sequence[Plan], read: Read) -> Iterator[tuple[list[int], torch.Tensor]]:
-    """Run every plan on the recorded prompt; yields (plan numbers, read(last logits [row, d_vocab])) as they come.
+    """Run every plan on the recorded prompt; yields (plan numbers, read(last logits) [row]) as they come.
 
     The latest layers come first: they are the cheapest. Rows equal a plain hooked run within 1e-4 in float32.
     """
-    runner = _joined if model.joins_agree(base, plans) else _whole
-    order = sorted(range(len(plans)), key=lambda i: -_entry(plans[i]))
-    rows = max(1, _TOKENS // base.length)
-    for start in range(0, len(order), rows):
-        chunk = order[start : start + rows]
-        yield chunk, read(runner(model, base, [plans[i] for i in chunk]))
+    starts = [_start(plan, base.length) for plan in plans]
+    still = [number for number, start in enumerate(starts) if start is None]
+    if still:
+        yield still, read(base.logits.expand(len(still), -1))
+    live = [number for number, start in enumerate(starts) if start is not None]
+    joins = model.joins(base, [plans[i] for i in live])
+    order = sorted(live, key=lambda i: min(map(entrance, plans[i])), reverse=True)
+    lengths = [base.length - (starts[i] or 0) if joins else base.length for i in order]
+    for chunk in _chunks(model, order, lengths, base.length):
+        some = [plans[i] for i in chunk]
+        if joins:
+            x = Wavefront(model, base, some, [starts[i] or 0 for i in chunk]).run()
+            yield chunk, read.metric(model.unembed(x[:, None], read.tokens)[:, 0])
+        else:
+            yield chunk, read(whole(model, base, some))
+
+
+def _start(plan: Plan, length: int) -> int | None:
+    """The first position a plan changes; None when it changes none."""
+    starts = [edit.start for edit in plan if edit.start is not None and edit.start < length]
+    return min(starts, default=None)
+
+
+def _chunks(model: Model, order: Sequence[int], lengths: Sequence[int], length: int) -> Iterator[list[int]]:
+    """Plan numbers in batches that stay within the bounds of tokens and memory; at least one row each."""
+    bound = min(MOST_TOKENS, int(MOST_MB / megabytes(model, 1, length)))
+    most, chunk, tokens = FIRST_TOKENS, list[int](), 0
+    for number, own in zip(order, lengths, strict=True):
+        if chunk and tokens + own > min(most, bound):
+            yield chunk
+            most, chunk, tokens = 2 * most, [], 0
+        chunk.append(number)
+        tokens += own
+    if chunk:
+        yield chunk
+
+
+def megabytes(model: Model, tokens: int, length: int) -> float:
+    """What a batch of so many tokens takes at its fullest, over a prompt of `length`: streams, MLP, patterns."""
+    config = model.twin.cfg
+    wide = 6 * model.d_model + 3 * (getattr(config, "d_mlp", None) or 4 * model.d_model)
+    return tokens * (wide + 4 * model.n_heads * length) * model.itemsize / 2**20
+
+
+def tolerance(dtype: torch.dtype) -> float:
+    """How far logits of the two ways may lie apart: 1e-3, or eight units of the dtype's precision if that is more.
+
+    In units of the largest logit where that is above 1.
+    """
+    return max(1e-3, 8 * torch.finfo(dtype).eps)
+
+
+def kind(plan: Plan) -> str:
+    """What kind of edits a plan has: the hooks they go to, without their layers."""
+    return " ".join(sorted({edit.hook.rpartition(".")[2] for edit in plan}))
 
 
 def agreement(model: Model, base: Recording, plans: Sequence[Plan]) -> bool:
-    """Whether a few rows, run both ways, agree; also false where the blocks cannot be driven alone."""
-    some = [plans[i] for i in {0, len(plans) // 2, len(plans) - 1}] * 2  # some blocks can be driven with one row only
-    plain = _whole(model, base, some)
+    """Whether a few of the plans give the same logits both ways; false as well where the fast one fails."""
+    some = (
+        random.Random(0).sample(list(plans), min(_TRIED, len(plans))) * 2
+    )  # some blocks can be driven row by row only
+    starts = [_start(plan, base.length) or 0 for plan in some]
+    plain = whole(model, base, some).float()
     try:
-        joined = _joined(model, base, some)
-    except (TypeError, RuntimeError, AttributeError):
+        joined = model.unembed(Wavefront(model, base, some, starts).run()[:, None])[:, 0].float()
+    except (TypeError, RuntimeError, AttributeError, KeyError, ValueError, IndexError):
         return False
-    bound = _AGREE * max(1.0, plain.abs().max().item()) * (1 if plain.dtype == torch.float32 else 50)
+    bound = tolerance(base.logits.dtype) * max(1.0, plain.abs().max().item())
     return (plain - joined).abs().max().item() <= bound
 
 
-def _entry(plan: Plan) -> int:
-    """The first layer a plan changes; a plan without edits never joins."""
-    return min((edit.layer for edit in plan), default=10**6)
-
-
-def enters_blocks(plan: Plan) -> bool:
-    """Whether every edit lies inside the blocks."""
-    return _entry(plan) >= 0
-
-
-def _joined(model: Model, base: Recording, plans: Sequence[Plan]) -> torch.Tensor:
-    """Last logits [plan, d_vocab] by one growing batch; `plans` are sorted, latest entry first."""
-    first = min(_entry(plan) for plan in plans)
-    if first >= model.n_layers:
-        return base.logits.expand(len(plans), -1)
-    order: list[int] = []
-    x = base.calls[first][0][0][:0]
-    for layer in range(first, model.n_layers):
-        joining = [i for i, plan in enumerate(plans) if _entry(plan) == layer]
-        order += joining
-        args, kwargs = base.calls[layer]
-        x = torch.cat([x, args[0].expand(len(joining), -1, -1)])
-        with attached(model.points, _row_hooks([plans[i] for i in order], layer)):
-            out = model.twin.blocks[layer](x, *args[1:], **kwargs)
-        x = out[0] if isinstance(out, tuple) else out
-    logits = base.logits.expand(len(plans), -1).clone()
-    logits[order] = model.unembed(x[:, -1:])[:, 0]
-    return logits
-
-
-def _whole(model: Model, base: Recording, plans: Sequence[Plan]) -> torch.Tensor:
+def whole(model: Model, base: Recording, plans: Sequence[Plan]) -> torch.Tensor:
     """Last logits [plan, d_vocab] by whole, batched, hooked forward passes."""
-    hooks = _row_hooks(plans, None)
-    return model.forward(base.ids.expand(len(plans), -1), hooks)[:, -1]
-
-
-def _row_hooks(plans: Sequence[Plan], layer: int | None) -> list[tuple[str, Any]]:
-    """One hook for each hook name, which applies each row's own edits (of one layer, or of all) to that row."""
-    by_name: dict[str, list[tuple[int, Change]]] = {}
+    by_name: dict[str, list[tuple[int | None, Change]]] = {}
+    for edit in base.edits:
+        by_name.setdefault(edit.hook, []).append((None, edit.change))
     for row, plan in enumerate(plans):
         for edit in plan:
-            if layer is None or edit.layer == layer:
-                by_name.setdefault(edit.hook, []).append((row, edit.change))
-    return [(name, _row_hook(changes)) for name, changes in by_name.items()]
+            by_name.setdefault(edit.hook, []).append((row, edit.change))
+    hooks = [pair for name, changes in by_name.items() for pair in points_of(name, _by_row(changes))]
+    return model.last_logits(base.ids.expand(len(plans), -1), hooks)
 
 
-def _row_hook(changes: Sequence[tuple[int, Change]]) -> Any:
-    def edit(x: torch.Tensor, hook: Any) -> torch.Tensor:
+def _by_row(changes: Sequence[tuple[int | None, Change]]) -> Change:
+    """One change of a batch that makes each row's own, or everybody's (row None), in order."""
+
+    def change(x: torch.Tensor) -> torch.Tensor:
         out = x.clone()
-        for row, change in changes:
-            out[row : row + 1] = change(out[row : row + 1])
+        for row, own in changes:
+            rows = slice(None) if row is None else slice(row, row + 1)
+            out[rows] = own(out[rows])
         return out
 
-    return edit
+    return change
+
+
+__all__ = ["FIRST_TOKENS", "MOST_MB", "MOST_TOKENS", "Read", "agreement", "kind", "megabytes", "sweep", "whole"]

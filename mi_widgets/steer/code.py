@@ -23,6 +23,17 @@ def edit(at, change, strength=1.0):
         return new
     return hook_fn
 '''
+_MID = '''
+def mid(block, change):
+    """Hooks that change the residual stream before a block's MLP, by what the attention adds to it."""
+    entered = []
+    def remember(x, hook):
+        entered[:] = [x]
+    def hook_fn(x, hook):
+        before = entered.pop() + x
+        return x + (change(before, hook) - before)
+    return (block + ".hook_resid_pre", remember), (block + ".hook_attn_out", hook_fn)
+'''
 _MEANS = '''
 def means(texts, names):
     """For each name: its mean at position 0, and its mean over all other positions."""
@@ -68,6 +79,7 @@ class _Program:
 
     def text(self) -> str:
         parts = [self._head(), _EDIT]
+        parts += [_MID] if any(step.site.part == "mid" for step in self.steps) else []
         parts += [_MEANS] if self.references else []
         parts += [_CONTRAST] if self.directions else []
         body = [line for group in (self._tokens(), self._values(), self._hooks(), self._run()) for line in group]
@@ -113,16 +125,15 @@ class _Program:
         name, strength = hook_name(step.site), "" if step.strength == 1 else f", {step.strength!r}"
 
         def entry(positions: str, change: str) -> str:
-            place = ", ".join([":", positions, *([str(step.site.index)] if step.site.index is not None else [])])
-            return f"({name!r}, edit(np.s_[{place}], {change}{strength}))"
+            made = f"edit(np.s_[{_place(step.site, positions)}], {change}{strength})"
+            return f"*mid({name.rpartition('.')[0]!r}, {made})" if step.site.part == "mid" else f"({name!r}, {made})"
 
         positions = _positions(step.site)
         if step.op == "mean":
             return self._mean(step, name, entry)
         if step.op == "replace":
-            index = "" if step.site.index is None else f", {step.site.index}"
             number = self._prompts().index(step.prompt or "")
-            return [entry(positions, f"lambda x: other{number}[{name!r}][:, {positions}{index}]")]
+            return [entry(positions, f"lambda x: other{number}[{name!r}][{_place(step.site, positions)}]")]
         if step.op == "add":
             return [entry(positions, f"lambda x: x + ({self._amount(step)}).to(x)")]
         return [entry(positions, "torch.zeros_like" if step.op == "zero" else f"lambda x: x * {step.amount!r}")]
@@ -174,6 +185,12 @@ def _prompt(prompt: Any) -> str | list[int]:
     if isinstance(ids, (list, tuple)) and ids and all(isinstance(id_, int) for id_ in ids):
         return list(ids)
     raise ValueError(f"code runs a text or a row of token ids, not {prompt!r:.80}; model.ids(messages) makes ids")
+
+
+def _place(site: Site, positions: str) -> str:
+    """Where a site is in [batch, pos, ...], or in a pattern [batch, head, query_pos, key_pos]."""
+    index = [] if site.index is None else [str(site.index)]
+    return ", ".join([":", *index, positions] if site.part == "pattern" else [":", positions, *index])
 
 
 def _positions(site: Site) -> str:

@@ -1,0 +1,100 @@
+"""Question: what a causal map is asked, checked before any model runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..intervention import Recipe
+from ..site import Site
+
+METHODS = ("denoise", "noise", "zero", "mean", "resample")
+#: objects -> (kind, part, axes)
+OBJECTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "heads": ("head", "z", ("layer", "head")),
+    "q": ("head", "q", ("layer", "head")),
+    "k": ("head", "k", ("layer", "head")),
+    "v": ("head", "v", ("layer", "head")),
+    "pattern": ("head", "pattern", ("layer", "head")),
+    "head_positions": ("head", "z", ("layer", "head", "position")),
+    "residual": ("residual", "pre", ("layer", "position")),
+    "ffn": ("ffn", "out", ("layer", "position")),
+    "neurons": ("neuron", "post", ("layer", "neuron")),
+    "embedding": ("embedding", "out", ("position",)),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """The arguments of `causal`; see there."""
+
+    objects: str = "heads"
+    method: str = "denoise"
+    part: str | None = None
+    sites: Sequence[Site] | None = None
+    pairs: Sequence[tuple[int, int]] | None = None
+    vector: np.ndarray | None = None
+    recipe: Recipe | None = None
+    reference: Sequence[str] | None = None
+    split: str = "fit"
+    prepend_bos: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.objects not in OBJECTS:
+            raise ValueError(f"objects must be one of {', '.join(OBJECTS)}, not {self.objects!r}")
+        if self.method not in (*METHODS, "vector"):
+            raise ValueError(f"method must be one of {', '.join(METHODS)}, not {self.method!r}")
+        if self.sites is not None and not len(self.sites):
+            raise ValueError("sites is empty: name at least one cell, or leave it out for all")
+        if self.pairs is not None and (self.objects not in ("heads", "pattern") or self.vector is not None):
+            raise ValueError("pairs cut attention from queries to keys: they go with objects='heads' and no vector")
+        if self.pairs is not None and not len(self.pairs):
+            raise ValueError("pairs is empty: name at least one (query position, key position)")
+        self._check_vector()
+
+    def _check_vector(self) -> None:
+        if self.method == "vector" and self.vector is None:
+            raise ValueError("method='vector' needs vector=, the value that each cell is set to")
+        if self.vector is None:
+            return
+        if self.objects == "pattern" or self.method not in ("denoise", "vector"):
+            raise ValueError("vector is a method of its own: leave method out, and take other objects than pattern")
+        if not np.isfinite(np.asarray(self.vector, dtype=np.float32)).all():
+            raise ValueError("vector holds a number that is not finite")
+
+    @property
+    def how(self) -> str:
+        """The method, or what stands in its place."""
+        if self.pairs is not None:
+            return "knock_out"
+        return "vector" if self.vector is not None else self.method
+
+    @property
+    def patches(self) -> bool:
+        """Whether values come from the pair's other run, which then needs as many tokens."""
+        return self.how in ("denoise", "noise")
+
+    @property
+    def kind(self) -> str:
+        """The cells' kind of Site."""
+        return OBJECTS[self.objects][0]
+
+    @property
+    def site_part(self) -> str:
+        """The cells' part."""
+        if self.pairs is not None:
+            return "pattern"
+        return self.part or OBJECTS[self.objects][1]
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The map's axes, by name."""
+        return OBJECTS[self.objects][2]
+
+    @property
+    def vector_hash(self) -> str:
+        """The first 16 hex digits of the vector's SHA-256."""
+        return hashlib.sha256(np.asarray(self.vector, dtype=np.float32).tobytes()).hexdigest()[:16]
