@@ -1,9 +1,10 @@
 """Locate: which parts of a model produce a behaviour. Every method returns a Grid."""
 
-from .causal import Estimate, causal, estimate, refine
+from .causal import Estimate, causal, estimate
 from .direct import direct
 from .gradient import gradient
 from .paths import paths
+from .refine import refine
 from .translator import Translator
 from .vocabulary import lens, lens_steps
 

@@ -26,7 +26,6 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Event
@@ -37,7 +36,7 @@ import torch
 
 from ..grid import Axis, Grid
 from ..intervention import Recipe, Reference
-from ..model import Model, Plan, Stopped, hook_name
+from ..model import Model, Plan, hook_name
 from ..model.sweep import MOST_TOKENS, megabytes
 from ..run import metric_name
 from ..site import Site
@@ -95,28 +94,21 @@ def causal(
     return deque(_steps(model, under_way, _ticker(progress, under_way)), maxlen=1).pop()
 
 
-def refine(
-    model: Any,
-    task: Task | Pair | Sequence[Pair],
-    objects: str = "heads",
-    method: str = "denoise",
-    part: str | None = None,
-    split: str = "fit",
-    progress: Progress = False,
-    stop: Event | None = None,
+def steps(
+    model: Model,
+    task: Task,
+    objects: str,
+    method: str,
+    part: str | None,
+    split: str,
+    progress: Progress,
+    stop: Event | None,
     **more: Any,
 ) -> Iterator[Grid]:
-    """The same map while it grows: yields partial Grids, exact from the start, the last layers first.
-
-    Cells that are not done yet are masked. stop: an event that ends it when it is set, from any thread and in the
-    middle of a pass; what was yielded stays, as it does when the iterator is closed or its job on the model is
-    stopped. Other arguments as in `causal`.
-    """
+    """The exact map while it grows, the last layers first; cells that are not done yet are masked. See `refine`."""
     question = Question(objects=objects, method=method, part=part, split=split, **more)
-    model, task = Model.of(model), Task.of(task)
-    with suppress(Stopped):
-        under_way = model.do(lambda: _Map(model, task, question), stop)
-        yield from _steps(model, under_way, _ticker(progress, under_way), stop)
+    under_way = model.do(lambda: _Map(model, task, question), stop)
+    yield from _steps(model, under_way, _ticker(progress, under_way), stop)
 
 
 @dataclass(frozen=True)
@@ -438,4 +430,4 @@ def _ticker(progress: Progress, under_way: _Map) -> Tick:
     return tick
 
 
-__all__ = ["METHODS", "OBJECTS", "Estimate", "causal", "estimate", "refine"]
+__all__ = ["METHODS", "OBJECTS", "Estimate", "causal", "estimate", "steps"]
