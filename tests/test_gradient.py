@@ -342,6 +342,64 @@ def test_several_pairs_are_averaged_and_those_not_solved_counted(llama: Tiny) ->
     assert heard == [(1, 2), (2, 2)]
 
 
+def spanned(place: str, begin: str = "") -> mi.Pair:
+    """The sentence at another place, which may have more tokens, with the place and the giver as roles."""
+    clean, corrupt = (begin + text.replace("the store", place) for text in (CLEAN, CORRUPT))
+    spans = {"place": place, "giver": "gave"}
+    found = {name: (clean.index(text), clean.index(text) + len(text)) for name, text in spans.items()}
+    return mi.Pair(clean, corrupt, "a", " John", spans=found)
+
+
+def bare(pair: mi.Pair) -> mi.Pair:
+    return mi.Pair(pair.clean, pair.corrupt, pair.answer, pair.foil)
+
+
+SEVERAL = {
+    "roles": [spanned("the store"), spanned("the old garden")],
+    "positions": [bare(spanned("the store")), bare(spanned("the garden"))],
+    "from the end": [bare(spanned("the store")), bare(spanned("the store", "So "))],
+}
+
+
+@pytest.mark.parametrize("words", SEVERAL)
+@pytest.mark.parametrize(("objects", "method"), [("residual", "ig"), ("head_positions", "atp"), ("embedding", "ig")])
+def test_several_pairs_have_the_positions_of_the_exact_map(llama: Tiny, words: str, objects: str, method: str) -> None:
+    """Each column is the mean of the single maps' columns at each pair's own token, told here by its text."""
+    task = mi.Task(SEVERAL[words], metric="logprob")
+    guess = mi.locate.gradient(llama.model, task, objects, method, progress=False)
+    exact = mi.locate.causal(llama.model, task, objects, progress=False)
+    assert (exact - guess).axes == exact.axes
+    assert guess.provenance["positions"] == exact.provenance["positions"] == words
+    singles = [
+        mi.locate.gradient(llama.model, mi.Task((bare(pair),), metric="logprob"), objects, method, progress=False)
+        for pair in task
+    ]
+    columns = [_columns(single, words, len(guess.axes[-1])) for single in singles]
+    expected = [single.values[..., own] for single, own in zip(singles, columns, strict=True)]
+    assert np.abs(expected[0] - expected[1]).max() > 1e-4
+    np.testing.assert_allclose(guess.values, (expected[0] + expected[1]) / 2, atol=1e-5)
+
+
+def _columns(single: mi.Grid, words: str, count: int) -> list[int]:
+    labels = list(single.axes[-1].labels)
+    if words != "roles":
+        return list(range(len(labels) - count, len(labels)))
+    place = next(label for label in ("·store", "·garden") if label in labels)
+    second = [at for at, label in enumerate(labels) if label == "·John"][1]
+    return [labels.index(place), second, labels.index("·gave"), len(labels) - 1]
+
+
+def test_roles_do_not_hide_how_far_all_tokens_are_from_the_difference(llama: Tiny) -> None:
+    pairs = SEVERAL["roles"]
+    some, *alone = (
+        mi.locate.gradient(llama.model, mi.Task(each, metric="logprob"), "tokens", "ig", progress=False)
+        for each in (pairs, *((bare(pair),) for pair in pairs))
+    )
+    assert some.provenance["gap"] == pytest.approx(np.mean([each.provenance["gap"] for each in alone]), abs=1e-5)
+    assert "All tokens, of which these are some, sum to" in some.sign
+    assert all("The values sum to" in each.sign for each in alone)
+
+
 @pytest.mark.parametrize("shape", ["llama", "gpt2"])
 @pytest.mark.parametrize("frozen", [True, False])
 def test_the_users_parameters_are_left_alone(shape: str, frozen: bool) -> None:

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Event
@@ -34,23 +34,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..grid import Axis, Grid
+from ..grid import Grid
 from ..intervention import Recipe, Reference
 from ..model import Model, Plan, hook_name
 from ..model.sweep import MOST_TOKENS, megabytes
-from ..run import metric_name
 from ..site import Site
-from ..task import Pair, Task
+from ..task import METRICS, Pair, Task
 from .case import Case
+from .pairs import Pairs, both_ids
 from .places import Places
+from .progress import Progress, Tick, ticker
 from .question import METHODS, OBJECTS, Question
 from .source import Drawn, Knockout, Other, Source, Vector, Zero, means
 
-_SOLVED = 1.0  # least m(clean) − m(corrupt), in logits, for a pair to count
 _DRAWN = 5  # prompts a cell is resampled from
 _CASES = 8  # pairs whose runs are kept; those of more pairs are made again
-Tick = Callable[[int, int], None]
-Progress = bool | Tick
 
 
 def causal(
@@ -91,7 +89,7 @@ def causal(
     question = Question(objects, method, part, sites, pairs, vector, recipe, reference, split, prepend_bos)
     model, task = Model.of(model), Task.of(task)
     under_way = model.do(lambda: _Map(model, task, question))
-    return deque(_steps(model, under_way, _ticker(progress, under_way)), maxlen=1).pop()
+    return deque(_steps(model, under_way, progress), maxlen=1).pop()
 
 
 def steps(
@@ -108,7 +106,7 @@ def steps(
     """The exact map while it grows, the last layers first; cells that are not done yet are masked. See `refine`."""
     question = Question(objects=objects, method=method, part=part, split=split, **more)
     under_way = model.do(lambda: _Map(model, task, question), stop)
-    yield from _steps(model, under_way, _ticker(progress, under_way), stop)
+    yield from _steps(model, under_way, progress, stop)
 
 
 @dataclass(frozen=True)
@@ -137,9 +135,9 @@ def estimate(model: Any, task: Task | Pair | Sequence[Pair], objects: str = "hea
     return model.do(lambda: _Map(model, task, question).estimate)
 
 
-def _steps(model: Model, under_way: _Map, tick: Tick, stop: Event | None = None) -> Iterator[Grid]:
+def _steps(model: Model, under_way: _Map, progress: Progress, stop: Event | None = None) -> Iterator[Grid]:
     """Each step on the worker, wherever the caller is."""
-    steps = under_way.fill(tick)
+    steps = under_way.fill(ticker(progress, says=lambda: str(model.do(lambda: under_way.estimate))))
     while (grid := model.do(lambda: next(steps, None), stop)) is not None:
         yield grid
 
@@ -148,18 +146,11 @@ class _Map:
     """A causal map under way: one value for each cell, a mean over the pairs that count."""
 
     def __init__(self, model: Model, task: Task, question: Question) -> None:
-        if not isinstance(task.metric, str):
-            raise ValueError("causal maps read the last position: the metric must be logit_diff, logprob or accuracy")
-        self.model, self.task, self.question = model, task, question
-        self.items = task.split(question.split) if task.has_splits else task.items
-        self.ids = {id(pair): self._both_ids(pair) for pair in self.items}
+        self.model, self.metric, self.question = model, str(task.metric), question
         self.case = lru_cache(maxsize=_CASES)(self._case)
-        self.solved = [number for number in range(len(self.items)) if self._solves(number)]
-        if not self.solved:
-            raise ValueError(f"{model.name} solves none of the {len(self.items)} pairs, so there is nothing to locate")
-        self.pairs = [self.items[number] for number in self.solved]
-        self.places = self._places()
-        self.axes = tuple(self._axis(name) for name in question.axes)
+        gap, bos = (lambda pair: self.case(pair).gap), question.prepend_bos
+        self.pairs = Pairs.of(model, task, question.split, question.patches, METRICS, bos, gap)
+        self.axes = tuple(self.pairs.axis(name, question.kind, question.site_part) for name in question.axes)
         self.provenance = self._print()
         empty = self._grid(np.ma.masked_all([len(axis) for axis in self.axes], dtype=np.float32))
         wanted = question.sites
@@ -167,27 +158,11 @@ class _Map:
         self.sites = [empty.site(index) for index in self.indices]
         self.source = self._source()
 
-    # -- pairs ----------------------------------------------------------------------------------------------------
-
-    def _both_ids(self, pair: Pair) -> tuple[torch.Tensor, torch.Tensor]:
-        """Clean and corrupt, [1, pos] each. Patching needs prompts of equal token count; ablation does not."""
-        clean, corrupt = (self.model.ids(text, self.question.prepend_bos) for text in (pair.clean, pair.corrupt))
-        if self.question.patches and clean.shape != corrupt.shape:
-            raise ValueError(
-                f"patching needs prompts of equal length: {pair.clean!r} has {clean.shape[1]} tokens, "
-                f"{pair.corrupt!r} {corrupt.shape[1]}"
-            )
-        return clean, corrupt
-
-    def _case(self, number: int) -> Case:
-        pair, question = self.items[number], self.question
+    def _case(self, pair: Pair) -> Case:
+        question = self.question
         names = self._names() if question.patches else []
-        swap = question.how == "denoise"
-        ids = self.ids[id(pair)]
-        return Case.of(self.model, pair, str(self.task.metric), ids, swap, question.recipe, names)
-
-    def _solves(self, number: int) -> bool:
-        return self.task.metric != "logit_diff" or self.case(number).gap >= _SOLVED
+        ids = both_ids(self.model, pair, question.prepend_bos)
+        return Case.of(self.model, pair, self.metric, ids, question.how == "denoise", question.recipe, names)
 
     def _names(self) -> list[str]:
         """The hooks that the cells are at, one for each layer."""
@@ -197,23 +172,10 @@ class _Map:
         on = [None] if question.kind == "embedding" else sorted(layer for layer in layers if layer is not None)
         return [hook_name(Site(question.kind, layer, index, question.site_part)) for layer in on]
 
-    # -- axes -----------------------------------------------------------------------------------------------------
-
-    def _places(self) -> Places | None:
-        if "position" not in self.question.axes:
-            return None
-        return Places.of(self.model, self.pairs, [self.ids[id(pair)] for pair in self.pairs])
-
-    def _axis(self, name: str) -> Axis:
-        if name == "position":
-            assert self.places is not None
-            return self.places.axis
-        if name == "layer":
-            return Axis("layer", tuple(range(self.model.n_layers)))
-        count = self.model.count(Site(self.question.kind, 0, 0, self.question.site_part))
-        if not count:
-            raise ValueError(f"{self.model.name} does not say how many {name}s a layer has")
-        return Axis(name, tuple(range(count)))
+    @property
+    def places(self) -> Places | None:
+        """The position axis, for maps that have one."""
+        return self.pairs.places if "position" in self.question.axes else None
 
     # -- sources --------------------------------------------------------------------------------------------------
 
@@ -233,21 +195,18 @@ class _Map:
 
     def _texts(self) -> tuple[str, ...]:
         """The reference set: by default the split's own clean and corrupt prompts."""
-        own = (text for pair in self.items for text in (pair.clean, pair.corrupt))
-        return tuple(dict.fromkeys(self.question.reference or own))
+        return tuple(dict.fromkeys(self.question.reference or self.pairs.texts))
 
     def _means(self) -> Source:
         texts = self._texts()
         prompts = [self.model.ids(text, self.question.prepend_bos) for text in texts]
-        lengths = {ids.shape[1] for ids in prompts} | {self.ids[id(pair)][0].shape[1] for pair in self.pairs}
-        roles = self.places is not None and self.places.words == "roles" and self.question.reference is None
-        steps: list[tuple[int, ...]] = []
-        if roles:
-            assert self.places is not None
-            both = [(ids, own) for pair, own in zip(self.pairs, self.places.steps, strict=True)
-                    for ids in self.ids[id(pair)] if ids.shape == self.ids[id(pair)][0].shape]  # fmt: skip
-            prompts, steps = [ids for ids, _ in both], [own for _, own in both]
-        by = "role" if roles else "position" if len(lengths) == 1 else "pooled"
+        both = [self.pairs.ids(pair) for pair in self.pairs.solved]
+        lengths = {ids.shape[1] for ids in (*prompts, *(clean for clean, _ in both))}
+        by, steps = "position" if len(lengths) == 1 else "pooled", list[tuple[int, ...]]()
+        if self.places is not None and self.places.words == "roles" and self.question.reference is None:
+            alike = [(ids, own) for pair, own in zip(both, self.places.steps, strict=True)
+                     for ids in pair if ids.shape == pair[0].shape]  # fmt: skip
+            by, prompts, steps = "role", [ids for ids, _ in alike], [own for _, own in alike]
         if self.question.site_part == "pattern" and by != "position":
             raise ValueError("a pattern has a mean only over prompts of one length; use another method")
         said = "pooled over positions but 0" if by == "pooled" else f"by {by}"
@@ -257,14 +216,14 @@ class _Map:
     def _drawn(self) -> Source:
         """Up to `_DRAWN` other prompts for each number of tokens, drawn with the task's seed."""
         texts = sorted(self._texts())
-        random.Random(self.task.seed).shuffle(texts)
+        random.Random(self.pairs.task.seed).shuffle(texts)
         by_length: dict[int, list[torch.Tensor]] = {}
         for text in texts:
             ids = self.model.ids(text, self.question.prepend_bos)
             by_length.setdefault(ids.shape[1], []).append(ids)
         recordings = {}
-        for pair in self.pairs:
-            base = self.ids[id(pair)][0]
+        for pair in self.pairs.solved:
+            base = self.pairs.ids(pair)[0]
             others = [ids for ids in by_length.get(base.shape[1], []) if not torch.equal(ids, base)][:_DRAWN]
             if not others:
                 raise ValueError(
@@ -272,7 +231,7 @@ class _Map:
                     f"{pair.clean!r}; give reference= texts, or use method='mean'"
                 )
             drawn = [self.model.record_all(ids, self.question.recipe, self._names())[0].seen for ids in others]
-            recordings[id(pair)] = tuple(zip([ids[0].tolist() for ids in others], drawn, strict=True))
+            recordings[pair] = tuple(zip([ids[0].tolist() for ids in others], drawn, strict=True))
         self.provenance["resample"] = f"up to {_DRAWN} prompts of as many tokens"
         return Drawn(recordings)
 
@@ -281,11 +240,11 @@ class _Map:
     @property
     def estimate(self) -> Estimate:
         """What `fill` will cost."""
-        case = self.case(self.solved[0])
+        case = self.case(self.pairs.solved[0])
         plans, length = self._plans(case, 0), case.base.length
         runs = sum(any(e.start is not None and e.start < length for e in plan) for _, plan in plans)
         tokens = min(MOST_TOKENS, runs * length)
-        pairs = len(self.solved)
+        pairs = len(self.pairs.solved)
         return Estimate(len(self.sites) * pairs, runs * pairs, megabytes(self.model, tokens, length))
 
     def _plans(self, case: Case, row: int) -> list[tuple[int, Plan]]:
@@ -302,8 +261,8 @@ class _Map:
     def fill(self, tick: Tick) -> Iterator[Grid]:
         """Compute the wanted cells pair by pair; yields the mean of what is done after each batch."""
         total, count = np.zeros(len(self.sites)), np.zeros(len(self.sites))
-        for row, number in enumerate(self.solved):
-            case = self.case(number)
+        for row, pair in enumerate(self.pairs.solved):
+            case = self.case(pair)
             plans = self._plans(case, row)
             numbers = np.array([cell for cell, _ in plans], dtype=int)
             runs = np.bincount(numbers, minlength=len(self.sites))
@@ -318,7 +277,7 @@ class _Map:
 
     def _grown(self, total: np.ndarray, count: np.ndarray, tick: Tick) -> Grid:
         """The map of cells whose effects sum to `total` over `count` pairs."""
-        tick(round(count.sum()), len(self.sites) * len(self.solved))
+        tick(round(count.sum()), len(self.sites) * len(self.pairs.solved))
         values = np.ma.masked_all([len(axis) for axis in self.axes], dtype=np.float32)
         values[tuple(np.array(self.indices).T)] = np.ma.masked_invalid(total / np.where(count, count, np.nan))
         return self._grid(values)
@@ -332,102 +291,30 @@ class _Map:
             self.axes,
             self.question.kind,
             self.question.site_part,
-            title=f"{_NOUNS[self.question.objects]}: effect of {self._verb()} on {self._metric_words()}",
-            unit="logits" if self.task.metric == "logit_diff" else str(self.task.metric),
-            sign=_SIGNS[how],
+            title=f"{self.question.noun}: effect of {self.question.verb} on {self.pairs.metric}",
+            unit=self.pairs.unit,
+            sign=self.question.sign,
             toward=1 if how == "denoise" else -1,
             provenance=dict(self.provenance),
         )
 
     def _print(self) -> dict[str, Any]:
         """Where the numbers come from."""
-        question, first = self.question, self.pairs[0]
-        plain: dict[str, Any] = {
+        question = self.question
+        plain = {
             "method": f"causal/{question.how}",
-            **self.model.provenance,
-            "prompt": first.clean,
+            **self.pairs.provenance,
             "base": "corrupt" if question.how == "denoise" else "clean",
-            "answer": first.answer,
-            "foil": first.foil,
-            "task": self.task.name,
-            "pairs": len(self.solved),
-            "pairs not solved": len(self.items) - len(self.solved),
-            "seed": self.task.seed,
         }
         if self.places is not None:
             plain["positions"] = self.places.words
         if question.recipe is not None:
             plain["recipe"] = question.recipe.hash
-        if question.prepend_bos is not None:
-            plain["prepend_bos"] = question.prepend_bos
         if question.pairs is not None:
             plain["cut"] = [[int(query), int(key)] for query, key in question.pairs]
         if question.vector is not None:
             plain["vector"] = question.vector_hash
         return plain
-
-    def _verb(self) -> str:
-        pairs = self.question.pairs
-        if pairs is None:
-            return _VERBS[self.question.how]
-        cut = ", ".join(f"{query} to {key}" for query, key in pairs[:3]) + (", …" if len(pairs) > 3 else "")
-        return f"cutting attention from position {cut} (rows not renormalised)"
-
-    def _metric_words(self) -> str:
-        if len(self.pairs) > 1:
-            return f"{self.task.metric} ({self.task.name or 'task'}, {len(self.pairs)} pairs)"
-        return metric_name(str(self.task.metric), self.pairs[0].answer, self.pairs[0].foil)
-
-
-_NOUNS = {
-    "heads": "Heads",
-    "head_positions": "Heads",
-    "q": "Queries",
-    "k": "Keys",
-    "v": "Values",
-    "pattern": "Attention patterns",
-    "residual": "Residual stream",
-    "ffn": "FFN outputs",
-    "neurons": "Neurons",
-    "embedding": "Token embeddings",
-}
-_VERBS = {
-    "denoise": "restoring each from the clean run",
-    "noise": "taking each from the corrupt run",
-    "zero": "setting each to zero",
-    "mean": "setting each to its mean",
-    "resample": "taking each from other prompts",
-    "vector": "setting each to a vector",
-}
-_SIGNS = {
-    "denoise": "Positive: putting the clean activation into the corrupt run moves the model toward the answer.",
-    "noise": "Negative: taking the corrupt activation moves the model away from the answer, so the answer needs it.",
-    "zero": "Negative: without this activation the answer loses, so the cell supports it.",
-    "mean": "Negative: with its mean in its place the answer loses, so the cell supports it.",
-    "resample": "Negative: with other prompts' activations in its place the answer loses, so the cell supports it.",
-    "vector": "Negative: with the vector in its place the answer loses.",
-    "knock_out": "Negative: without this attention the answer loses, so the head's look there supports it.",
-}
-
-
-def _ticker(progress: Progress, under_way: _Map) -> Tick:
-    """A function to call with (cells done, cells in all); a bar says first what it will take."""
-    if callable(progress):
-        return progress
-    if not progress:
-        return lambda done, total: None
-    from tqdm.auto import tqdm
-
-    said = str(under_way.model.do(lambda: under_way.estimate))
-    bar = tqdm(desc=said, unit="cell", leave=False, delay=1)
-
-    def tick(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
-        if done == total:
-            bar.close()
-
-    return tick
 
 
 __all__ = ["METHODS", "OBJECTS", "Estimate", "causal", "estimate", "steps"]

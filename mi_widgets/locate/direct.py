@@ -68,8 +68,7 @@ def direct(
 
 def _of(pairs: Pairs, pair: Pair, run: str, neurons: bool) -> backward.Direct:
     pairs.model.worker.check()
-    ids = pairs.model.ids(pair.clean if run == "clean" else pair.corrupt)
-    return backward.direct(pairs.model, ids, pairs.read(pair), neurons)
+    return backward.direct(pairs.model, pairs.ids(pair)[RUNS.index(run)], pairs.read(pair), neurons)
 
 
 def _parts(found: backward.Direct) -> dict[str, float]:

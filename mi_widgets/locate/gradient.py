@@ -37,7 +37,7 @@ from ..grid import Axis, Grid
 from ..intervention import Reference
 from ..model import Model, backward
 from ..task import Pair, Task
-from .pairs import Pairs, last_value, mean, texts
+from .pairs import Pairs, last_value, mean
 from .progress import Progress, ticker
 
 METHODS = ("atp", "atp_qk", "ig", "relp", "grad_x_input")
@@ -105,24 +105,20 @@ def gradient(
         tokens, 32 steps).
     reference: texts for the base `mean`; by default the split's own prompts.
 
-    Values are in logits for `logit_diff`: estimate of metric(edited) − metric(base), the mean over solved pairs.
+    Values are in logits for `logit_diff`: estimate of metric(edited) − metric(base), the mean over solved pairs, whose
+    position axis is that of `causal` (see `places`).
     """
     model, task = Model.of(model), Task.of(task)
     plan = _Plan.of(objects, method, base, part, steps, rule)
     pairs = model.do(lambda: Pairs.of(model, task, split, plan.base in ("denoise", "noise")))
-    estimate = model.do(lambda: _Estimate(plan, pairs, _reference(task, split, reference)))
+    estimate = model.do(lambda: _Estimate(plan, pairs, Reference(tuple(reference or pairs.texts))))
     tick, maps, gaps = ticker(progress, "pair"), [], []
-    for number, pair in enumerate(pairs.solved, start=1):
-        values, gap = model.do(lambda pair=pair: estimate.of(pair))
+    for row in range(len(pairs.solved)):
+        values, gap = model.do(lambda row=row: estimate.of(row))
         maps.append(values)
         gaps.append(gap)
-        tick(number, len(pairs.solved))
+        tick(row + 1, len(pairs.solved))
     return model.do(lambda: estimate.grid(mean(maps), gaps))
-
-
-def _reference(task: Task, split: str, reference: Sequence[str] | None) -> Reference:
-    items = task.split(split) if task.has_splits else task.items
-    return Reference(tuple(reference or [text for pair in items for text in (pair.clean, pair.corrupt)]))
 
 
 @dataclass(frozen=True)
@@ -191,13 +187,17 @@ class _Estimate:
         """Whose activations they are."""
         return self.pairs.model
 
-    def of(self, pair: Pair) -> tuple[torch.Tensor, float]:
+    def of(self, row: int) -> tuple[torch.Tensor, float]:
         """One pair's map, and what integrated gradients lack to the difference of the metric (else 0)."""
+        values, gap = self._whole(self.pairs.solved[row])
+        return (values[..., list(self.pairs.places.steps[row])] if "position" in self.plan.axes else values), gap
+
+    def _whole(self, pair: Pair) -> tuple[torch.Tensor, float]:
+        """The same with all of the prompt's positions."""
         self.model.worker.check()
-        base, source = texts(pair, self.plan.base)
-        ids = self.model.ids(base)
+        ids, source = self.pairs.runs(pair, self.plan.base)
         if self.plan.method == "ig":
-            return self._integrated(pair, ids, self.model.ids(source))
+            return self._integrated(pair, ids, source)
         if self.plan.method == "atp_qk":
             return self._through_softmax(pair, ids, source), 0.0
         found = backward.gradients(self.model, ids, self.plan.family, self.pairs.read(pair), rule=self._rule)
@@ -212,7 +212,7 @@ class _Estimate:
     def _rule(self) -> str:
         return "relp" if self.plan.method == "relp" else ""
 
-    def _there(self, source: str, here: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    def _there(self, source: torch.Tensor, here: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """What the causal method would put in the place of `here` [pos, ...], layer by layer."""
         if self.plan.base == "zero":
             return [torch.zeros_like(x) for x in here]
@@ -223,7 +223,7 @@ class _Estimate:
                 torch.cat([first[None], rest.expand(len(x) - 1, *rest.shape)])
                 for (first, rest), x in zip(means, here, strict=True)
             ]
-        return [x[0] for x in backward.activations(self.model, self.model.ids(source), self.plan.family)]
+        return [x[0] for x in backward.activations(self.model, source, self.plan.family)]
 
     def _folded(self, steps: Sequence[torch.Tensor], slopes: Sequence[torch.Tensor]) -> torch.Tensor:
         """Step · slope of each layer's [pos, (head,) width], summed over what is no axis of the map."""
@@ -235,7 +235,7 @@ class _Estimate:
             cells = cells.sum(-1)
         return cells if "layer" in self.plan.axes else cells[0]
 
-    def _through_softmax(self, pair: Pair, ids: torch.Tensor, source: str) -> torch.Tensor:
+    def _through_softmax(self, pair: Pair, ids: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
         """Σ (A' − A) · ∂m/∂A for each head; a key-value head's is the sum over the query heads that read it."""
         found = backward.gradients(self.model, ids, ("head", "pattern"), self.pairs.read(pair))
         ablated = self.plan.base in ("zero", "mean")  # whose values have the shape of those they replace
@@ -281,7 +281,7 @@ class _Estimate:
             title=f"{_NOUNS[plan.kind]}: estimate ({self._words()}) of {_VERBS[plan.base]} on {pairs.metric}",
             unit=pairs.unit,
             sign=_SIGNS[plan.base]
-            + (f" The values sum to the difference of the metric within {gap:+.3g}." if self._sums else ""),
+            + (f" {self._all} sum to the difference of the metric within {gap:+.3g}." if self._sums else ""),
             toward=1 if plan.base in ("denoise", "clean") else -1,
             estimated=np.ones(tuple(map(len, self.axes)), dtype=bool),
             provenance={
@@ -290,6 +290,7 @@ class _Estimate:
                 **pairs.provenance,
                 "base": "corrupt" if plan.base == "denoise" else "clean",
                 "estimates": "" if plan.base == "clean" else f"causal/{plan.base}",
+                **({"positions": pairs.places.words} if "position" in plan.axes else {}),
                 **({"steps": plan.steps, "rule": plan.rule} if integrated else {}),
                 **({"gap": gap} if self._sums else {}),
             },
@@ -298,6 +299,11 @@ class _Estimate:
     @property
     def _sums(self) -> bool:
         return self.plan.method == "ig" and self.plan.kind == "embedding"
+
+    @property
+    def _all(self) -> str:
+        """What sums up: roles are some of the tokens."""
+        return "The values" if self.pairs.places.words != "roles" else "All tokens, of which these are some,"
 
     def _words(self) -> str:
         plan = self.plan

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -17,37 +18,84 @@ from ..model import Model, readout
 from ..run import metric_name, pair_reader
 from ..site import Site
 from ..task import Pair, Task
+from .places import Places
 
 _SOLVED = 1.0
+_SLOPED = ("logit_diff", "logprob")  # metrics whose gradient says something
+Ids = tuple[torch.Tensor, torch.Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pairs:
-    """The solved pairs of a task on a model; `unsolved` counts the others. Made on the model's worker."""
+    """The pairs of a task's split, and those of them that the model solves. Made on the model's worker."""
 
     model: Model
     task: Task
+    items: tuple[Pair, ...]
     solved: tuple[Pair, ...]
-    unsolved: int
+    prepend_bos: bool | None = None
 
     @classmethod
-    def of(cls, model: Model, task: Task, split: str, patching: bool = True) -> Pairs:
+    def of(
+        cls,
+        model: Model,
+        task: Task,
+        split: str,
+        patching: bool = True,
+        metrics: Sequence[str] = _SLOPED,
+        prepend_bos: bool | None = None,
+        gap: Callable[[Pair], float] | None = None,
+    ) -> Pairs:
         """The pairs of a split (all items where a task has no splits).
 
-        patching: clean and corrupt must have one length, since activations go from one to the other.
+        patching: clean and corrupt must have one length, since activations go from one to the other. metrics: those
+        that the map can take. gap: m(clean) − m(corrupt), where the caller makes both runs anyway, or edits them.
         """
-        if task.metric not in ("logit_diff", "logprob"):
+        if task.metric not in metrics:
             raise ValueError(
-                f"the metric must be logit_diff or logprob, whose gradient says something, not {task.metric!r}"
+                f"the metric must be {', '.join(metrics[:-1])} or {metrics[-1]}, read at the last position, "
+                f"not {task.metric!r}"
             )
-        items = task.split(split) if task.has_splits else task.items
+        items = tuple(task.split(split) if task.has_splits else task.items)
+        every = cls(model, task, items, items, prepend_bos)
         if patching:
             for pair in items:
-                _of_one_length(model, pair)
-        solved = tuple(pair for pair in items if _solves(model, task, pair))
+                every._check_length(pair)
+        gap = gap or every._gap
+        solved = tuple(pair for pair in items if task.metric != "logit_diff" or gap(pair) >= _SOLVED)
         if not solved:
             raise ValueError(f"{model.name} solves none of the {len(items)} pairs, so there is nothing to locate")
-        return cls(model, task, solved, len(items) - len(solved))
+        return cls(model, task, items, solved, prepend_bos)
+
+    def _check_length(self, pair: Pair) -> None:
+        clean, corrupt = (ids.shape[1] for ids in self.ids(pair))
+        if clean != corrupt:
+            raise ValueError(
+                f"patching needs prompts of equal length: {pair.clean!r} has {clean} tokens, {pair.corrupt!r} {corrupt}"
+            )
+
+    def _gap(self, pair: Pair) -> float:
+        clean, corrupt = (last_value(self.model, self.read(pair), ids) for ids in self.ids(pair))
+        return clean - corrupt
+
+    def ids(self, pair: Pair) -> Ids:
+        """Clean and corrupt, [1, pos] each."""
+        return both_ids(self.model, pair, self.prepend_bos)
+
+    def runs(self, pair: Pair, method: str) -> Ids:
+        """(base, source), [1, pos] each: the prompt that is edited, and where other activations come from."""
+        clean, corrupt = self.ids(pair)
+        return (corrupt, clean) if method == "denoise" else (clean, corrupt)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The clean and corrupt prompts of all items, each once."""
+        return tuple(dict.fromkeys(text for pair in self.items for text in (pair.clean, pair.corrupt)))
+
+    @cached_property
+    def places(self) -> Places:
+        """What their position axis means, and each pair's own positions on it."""
+        return Places.of(self.model, self.solved, [self.ids(pair) for pair in self.solved])
 
     def read(self, pair: Pair) -> Callable[[torch.Tensor], torch.Tensor]:
         """The task's metric as a function of last logits [row, d_vocab] -> [row]."""
@@ -76,56 +124,29 @@ class Pairs:
             "foil": first.foil,
             "task": self.task.name,
             "pairs": len(self.solved),
-            "pairs not solved": self.unsolved,
+            "pairs not solved": len(self.items) - len(self.solved),
             "seed": self.task.seed,
+            **({} if self.prepend_bos is None else {"prepend_bos": self.prepend_bos}),
         }
 
     def axis(self, name: str, kind: str, part: str) -> Axis:
         """The axis `layer`, `head`, `neuron` or `position` of a map of these pairs."""
         if name == "position":
-            return self._positions()
-        if name == "layer":
-            return Axis("layer", tuple(range(self.model.n_layers)))
-        return Axis(name, tuple(range(self.model.count(Site(kind, 0, 0, part)) or 0)))
-
-    def _positions(self) -> Axis:
-        lengths = {self.model.ids(pair.clean).shape[1] for pair in self.solved}
-        if len(lengths) > 1:
-            raise ValueError(
-                f"position maps need prompts of one length, these have {sorted(lengths)} tokens; "
-                "take one pair (task.items[0]) or a map of heads"
-            )
-        positions = tuple(range(lengths.pop()))
-        if len(self.solved) > 1:
-            return Axis("position", positions)
-        labels = self.model.labels(self.model.ids(self.solved[0].clean))
-        return Axis("position", positions, tuple(label["text"] for label in labels))
+            return self.places.axis
+        count = self.model.n_layers if name == "layer" else self.model.count(Site(kind, 0, 0, part))
+        if not count:
+            raise ValueError(f"{self.model.name} does not say how many {name}s a layer has")
+        return Axis(name, tuple(range(count)))
 
 
-def _of_one_length(model: Model, pair: Pair) -> None:
-    clean, corrupt = (model.ids(text).shape[1] for text in (pair.clean, pair.corrupt))
-    if clean != corrupt:
-        raise ValueError(
-            f"patching needs prompts of equal length: {pair.clean!r} has {clean} tokens, {pair.corrupt!r} {corrupt}"
-        )
-
-
-def _solves(model: Model, task: Task, pair: Pair) -> bool:
-    if task.metric != "logit_diff":
-        return True
-    read = pair_reader(model, "logit_diff", pair)
-    clean, corrupt = (last_value(model, read, model.ids(text)) for text in (pair.clean, pair.corrupt))
-    return clean - corrupt >= _SOLVED
+def both_ids(model: Model, pair: Pair, prepend_bos: bool | None) -> Ids:
+    """Clean and corrupt, [1, pos] each."""
+    return model.ids(pair.clean, prepend_bos), model.ids(pair.corrupt, prepend_bos)
 
 
 def last_value(model: Model, read: Callable[[torch.Tensor], torch.Tensor], ids: torch.Tensor) -> float:
     """A metric of the last position, the only one that is unembedded."""
     return float(read(model.forward(ids, [readout.LAST_ONLY])[:, -1]))
-
-
-def texts(pair: Pair, method: str) -> tuple[str, str]:
-    """(base, source): what is edited, and where other activations come from."""
-    return (pair.corrupt, pair.clean) if method == "denoise" else (pair.clean, pair.corrupt)
 
 
 def mean(maps: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -29,7 +29,7 @@ from ..grid import Axis, Grid
 from ..model import Model, hook_name, path
 from ..site import Site
 from ..task import Pair, Task
-from .pairs import Pairs, last_value, mean, texts
+from .pairs import Pairs, last_value, mean
 from .progress import Progress, ticker
 
 METHODS = ("denoise", "noise")
@@ -172,7 +172,7 @@ def _layer(site: Site) -> int:
 def _effects(pairs: Pairs, plan: _Plan, pair: Pair, method: str, count: Any) -> torch.Tensor:
     """The effect of every route on one pair, [route]."""
     model, read = pairs.model, pairs.read(pair)
-    base, source = (model.ids(text) for text in texts(pair, method))
+    base, source = pairs.runs(pair, method)
     held, other = path.writes(model, base), path.writes(model, source)
     before = last_value(model, read, base)
     rows = max(1, _TOKENS // base.shape[1])

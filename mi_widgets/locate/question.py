@@ -98,3 +98,52 @@ class Question:
     def vector_hash(self) -> str:
         """The first 16 hex digits of the vector's SHA-256."""
         return hashlib.sha256(np.asarray(self.vector, dtype=np.float32).tobytes()).hexdigest()[:16]
+
+    @property
+    def noun(self) -> str:
+        """What the cells are, for titles."""
+        return _NOUNS[self.objects]
+
+    @property
+    def verb(self) -> str:
+        """What is done to them, for titles."""
+        if self.pairs is None:
+            return _VERBS[self.how]
+        cut = ", ".join(f"{query} to {key}" for query, key in self.pairs[:3]) + (", …" if len(self.pairs) > 3 else "")
+        return f"cutting attention from position {cut} (rows not renormalised)"
+
+    @property
+    def sign(self) -> str:
+        """How to read the map's colours."""
+        return _SIGNS[self.how]
+
+
+_NOUNS = {
+    "heads": "Heads",
+    "head_positions": "Heads",
+    "q": "Queries",
+    "k": "Keys",
+    "v": "Values",
+    "pattern": "Attention patterns",
+    "residual": "Residual stream",
+    "ffn": "FFN outputs",
+    "neurons": "Neurons",
+    "embedding": "Token embeddings",
+}
+_VERBS = {
+    "denoise": "restoring each from the clean run",
+    "noise": "taking each from the corrupt run",
+    "zero": "setting each to zero",
+    "mean": "setting each to its mean",
+    "resample": "taking each from other prompts",
+    "vector": "setting each to a vector",
+}
+_SIGNS = {
+    "denoise": "Positive: putting the clean activation into the corrupt run moves the model toward the answer.",
+    "noise": "Negative: taking the corrupt activation moves the model away from the answer, so the answer needs it.",
+    "zero": "Negative: without this activation the answer loses, so the cell supports it.",
+    "mean": "Negative: with its mean in its place the answer loses, so the cell supports it.",
+    "resample": "Negative: with other prompts' activations in its place the answer loses, so the cell supports it.",
+    "vector": "Negative: with the vector in its place the answer loses.",
+    "knock_out": "Negative: without this attention the answer loses, so the head's look there supports it.",
+}

@@ -15,6 +15,7 @@ import torch
 from ..intervention import Recipe
 from ..model import Edit, Model, Plan, first_difference, hook_name, knock_out, own, put
 from ..site import Site
+from ..task import Pair
 from .case import Case
 
 
@@ -50,12 +51,12 @@ class Other:
 class Drawn:
     """Other prompts of as many tokens: for each pair, its prompts' ids and what was seen in their runs."""
 
-    prompts: dict[int, tuple[tuple[list[int], dict[str, torch.Tensor]], ...]]
+    prompts: dict[Pair, tuple[tuple[list[int], dict[str, torch.Tensor]], ...]]
 
     def plans(self, model: Model, case: Case, site: Site, step: int | None) -> list[Plan]:
         """One plan for each prompt."""
         ids = case.base.ids[0].tolist()
-        drawn = self.prompts[id(case.pair)]
+        drawn = self.prompts[case.pair]
         return [[_taken(model, case, seen, first_difference(ids, there), site)] for there, seen in drawn]
 
 
