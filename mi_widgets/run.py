@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from .intervention import Recipe
-from .model import Model, Read
+from .model import Model, Read, first_difference
 from .model.hooks import Clock, as_hooks
 from .model.tokens import Prompt, token_at
 from .task import FIRST_DIFFERENCE, LAST, METRICS, Pair
@@ -166,26 +166,26 @@ def pair_reader(model: Model, metric: str, pair: Pair) -> Read:
     return reader(model, metric, pair.answer, pair.foil)
 
 
-def role_positions(model: Any, pair: Pair) -> dict[str, int]:
-    """Where a pair's roles stand in its prompts: token positions, BOS counted, the same in clean and corrupt.
+def pair_ids(model: Model, pair: Pair, prepend_bos: bool | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids of a Pair's clean and corrupt prompt, [1, pos] each."""
+    return model.ids(pair.clean, prepend_bos), model.ids(pair.corrupt, prepend_bos)
 
-    Spans come first, in their order, each at the token that holds its last character in the clean prompt; then "first
-    difference" where the prompts differ, and "last". Two roles may share a position. ValueError where the prompts have
-    different numbers of tokens: then no position of one stands for the same of the other.
+
+def role_positions(model: Any, pair: Pair, prepend_bos: bool | None = None) -> dict[str, int]:
+    """Where a pair's roles stand in its clean prompt: token positions, BOS counted.
+
+    Spans come first, in their order, each at the token that holds its last character; then "first difference" where the
+    prompts differ, and "last". Two roles may share a position. They are the corrupt prompt's positions too where it has
+    as many tokens.
     """
     model = Model.of(model)
 
     def work() -> dict[str, int]:
-        clean, corrupt = (model.ids(text)[0].tolist() for text in (pair.clean, pair.corrupt))
-        if len(clean) != len(corrupt):
-            raise ValueError(
-                f"the prompts have {len(clean)} and {len(corrupt)} tokens, and roles need as many in both: "
-                f"{pair.clean!r} and {pair.corrupt!r}"
-            )
+        clean, corrupt = (ids[0].tolist() for ids in pair_ids(model, pair, prepend_bos))
         ends = {name: end for name, (_, end) in dict(pair.spans or ()).items()}
         roles = {name: token_at(model.tokenizer, pair.clean, clean, end - 1) for name, end in ends.items()}
-        differing = [position for position, (a, b) in enumerate(zip(clean, corrupt, strict=True)) if a != b]
-        return {**roles, **({FIRST_DIFFERENCE: differing[0]} if differing else {}), LAST: len(clean) - 1}
+        differs = first_difference(clean, corrupt)
+        return {**roles, **({FIRST_DIFFERENCE: differs} if differs < len(clean) else {}), LAST: len(clean) - 1}
 
     return model.do(work)
 

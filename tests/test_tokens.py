@@ -265,6 +265,14 @@ def test_roles_are_spans_the_first_difference_and_the_last_token(small: Tiny) ->
     assert role_positions(small.model, mi.Pair("a", "a", "a", " John")) == {"last": small.model.ids("a").shape[1] - 1}
 
 
-def test_roles_need_prompts_of_equal_length(llama: Tiny) -> None:
-    with pytest.raises(ValueError, match="the prompts have 2 and 3 tokens"):
-        role_positions(llama.model, mi.Pair("a", "a the", " John", " Mary"))
+def test_roles_of_unequal_prompts_are_those_of_the_clean_one(llama: Tiny) -> None:
+    """A prompt that the other goes on from has no token that differs."""
+    short, long = "a", "a the"
+    assert role_positions(llama.model, mi.Pair(short, long, " John", " Mary")) == {"last": 1}
+    assert role_positions(llama.model, mi.Pair(long, short, " John", " Mary")) == {"first difference": 2, "last": 2}
+
+
+def test_roles_without_bos_stand_one_earlier(llama: Tiny) -> None:
+    pair = mi.Pair(tiny.CLEAN, tiny.CORRUPT, "a", " John", {"begin": (0, 4)})
+    with_bos, without = (role_positions(llama.model, pair, bos) for bos in (True, False))
+    assert without == {name: place - 1 for name, place in with_bos.items()}

@@ -50,6 +50,5 @@ class Case:
             (base,), (other,) = model.record_all(base_ids, recipe), model.record_all(other_ids, recipe)
         read = pair_reader(model, metric, pair)
         before, after = (float(read(recording.logits[None])) for recording in (base, other))
-        shared = min(base.length, other.length)
-        first = first_difference(base_ids[0, :shared].tolist(), other_ids[0, :shared].tolist())
+        first = first_difference(base_ids[0].tolist(), other_ids[0].tolist())
         return cls(pair, read, base, other, before, (after - before) * (1 if swap else -1), first)

@@ -38,10 +38,11 @@ from ..grid import Grid
 from ..intervention import Recipe, Reference
 from ..model import Model, Plan, hook_name
 from ..model.sweep import MOST_TOKENS, megabytes
+from ..run import pair_ids
 from ..site import Site
 from ..task import METRICS, Pair, Task
 from .case import Case
-from .pairs import Pairs, both_ids
+from .pairs import Pairs
 from .places import Places
 from .progress import Progress, Tick, ticker
 from .question import METHODS, OBJECTS, Question
@@ -161,7 +162,7 @@ class _Map:
     def _case(self, pair: Pair) -> Case:
         question = self.question
         names = self._names() if question.patches else []
-        ids = both_ids(self.model, pair, question.prepend_bos)
+        ids = pair_ids(self.model, pair, question.prepend_bos)
         return Case.of(self.model, pair, self.metric, ids, question.how == "denoise", question.recipe, names)
 
     def _names(self) -> list[str]:

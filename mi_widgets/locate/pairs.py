@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from ..grid import Axis
-from ..model import Model, readout
-from ..run import metric_name, pair_reader
+from ..model import Model
+from ..run import metric_name, pair_ids, pair_reader
 from ..site import Site
 from ..task import Pair, Task
 from .places import Places
@@ -80,7 +80,7 @@ class Pairs:
 
     def ids(self, pair: Pair) -> Ids:
         """Clean and corrupt, [1, pos] each."""
-        return both_ids(self.model, pair, self.prepend_bos)
+        return pair_ids(self.model, pair, self.prepend_bos)
 
     def runs(self, pair: Pair, method: str) -> Ids:
         """(base, source), [1, pos] each: the prompt that is edited, and where other activations come from."""
@@ -95,7 +95,7 @@ class Pairs:
     @cached_property
     def places(self) -> Places:
         """What their position axis means, and each pair's own positions on it."""
-        return Places.of(self.model, self.solved, [self.ids(pair) for pair in self.solved])
+        return Places.of(self.model, self.solved, self.prepend_bos)
 
     def read(self, pair: Pair) -> Callable[[torch.Tensor], torch.Tensor]:
         """The task's metric as a function of last logits [row, d_vocab] -> [row]."""
@@ -139,14 +139,9 @@ class Pairs:
         return Axis(name, tuple(range(count)))
 
 
-def both_ids(model: Model, pair: Pair, prepend_bos: bool | None) -> Ids:
-    """Clean and corrupt, [1, pos] each."""
-    return model.ids(pair.clean, prepend_bos), model.ids(pair.corrupt, prepend_bos)
-
-
 def last_value(model: Model, read: Callable[[torch.Tensor], torch.Tensor], ids: torch.Tensor) -> float:
     """A metric of the last position, the only one that is unembedded."""
-    return float(read(model.forward(ids, [readout.LAST_ONLY])[:, -1]))
+    return float(read(model.last_logits(ids)))
 
 
 def mean(maps: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from ..grid import Axis
 from ..model import Model, first_difference
-from ..model.tokens import token_at
-from ..task import FIRST_DIFFERENCE, LAST, Pair
+from ..run import pair_ids, role_positions
+from ..task import FIRST_DIFFERENCE, Pair
 
 
 @dataclass(frozen=True)
@@ -30,17 +28,18 @@ class Places:
     words: str
 
     @classmethod
-    def of(cls, model: Model, pairs: Sequence[Pair], ids: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> Places:
-        """ids: clean and corrupt, [1, pos] each, of each pair."""
+    def of(cls, model: Model, pairs: Sequence[Pair], prepend_bos: bool | None) -> Places:
+        """The places of some pairs; those of a pair are the ones of its clean prompt."""
+        ids = [pair_ids(model, pair, prepend_bos) for pair in pairs]
         lengths = [clean.shape[1] for clean, _ in ids]
         if len(pairs) == 1:
             labels = tuple(label["text"] for label in model.labels(ids[0][0]))
             return cls._plain(lengths, labels, "tokens")
         if all(pair.spans for pair in pairs):
-            return cls._roles([_roles(model, pair, *both) for pair, both in zip(pairs, ids, strict=True)])
+            return cls._roles([role_positions(model, pair, prepend_bos) for pair in pairs])
         if len(set(lengths)) == 1:
             return cls._plain(lengths, (), "positions")
-        to_end = {length - _differs(*both) for length, both in zip(lengths, ids, strict=True)}
+        to_end = {len(clean[0]) - first_difference(clean[0].tolist(), corrupt[0].tolist()) for clean, corrupt in ids}
         if len(to_end) > 1:
             raise ValueError(
                 "position maps of several pairs need prompts of one length, or first differing tokens equally far from "
@@ -61,21 +60,7 @@ class Places:
         """The roles that every pair has, in the first pair's order; those that are one token everywhere are one."""
         shared = [name for name in pairs[0] if all(name in pair for pair in pairs)]
         names: dict[tuple[int, ...], list[str]] = {}
-        for name in sorted(shared, key=lambda name: pairs[0][name]):
+        for name in sorted(shared, key=lambda name: (pairs[0][name], name != FIRST_DIFFERENCE)):
             names.setdefault(tuple(pair[name] for pair in pairs), []).append(name)
         axis = Axis("position", tuple(places[0] for places in names), tuple(map(" = ".join, names.values())))
         return cls(axis, tuple(zip(*names, strict=True)), "roles")
-
-
-def _roles(model: Model, pair: Pair, clean: torch.Tensor, corrupt: torch.Tensor) -> dict[str, int]:
-    """As `run.role_positions`, of prompts whose ids are there and may have different numbers of tokens."""
-    ids, last = clean[0].tolist(), clean.shape[1] - 1
-    places = {
-        name: token_at(model.tokenizer, pair.clean, ids, end - 1) for name, (_, end) in dict(pair.spans or ()).items()
-    }
-    return {FIRST_DIFFERENCE: min(_differs(clean, corrupt), last), **places, LAST: last}
-
-
-def _differs(clean: torch.Tensor, corrupt: torch.Tensor) -> int:
-    shared = min(clean.shape[1], corrupt.shape[1])
-    return first_difference(clean[0, :shared].tolist(), corrupt[0, :shared].tolist())

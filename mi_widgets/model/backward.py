@@ -21,7 +21,7 @@ import torch
 from ..intervention import Recipe
 from ..site import Site
 from .hooks import hook_name
-from .readout import LAST_ONLY, edits, scaled
+from .readout import edits, scaled
 
 if TYPE_CHECKING:
     from .gate import Model
@@ -94,8 +94,8 @@ def gradients(
     rules = relp(model) if rule == "relp" else []
     watches = [*seen.hooks, *(felt.hooks if felt is not seen else [])]
     with torch.enable_grad():
-        logits = _forward(model, ids, [_leaf(start), *rules, *watches, LAST_ONLY])
-        metric = read(logits[:, -1])
+        logits = _forward(model, ids, [_leaf(start), *rules, *watches])
+        metric = read(logits)
         found = _derive(model, metric, list(felt.kept.items()))
     return Backward(metric.detach(), [x.detach() for x in seen.kept.values()], found)
 
@@ -116,7 +116,7 @@ def direct(model: Model, ids: torch.Tensor, read: Read, neurons: bool = False, r
     watches = [first, z, attention, post, ffn, unembedded]
     with torch.enable_grad():
         hooks = [hook for watch in watches for hook in watch.hooks]
-        _forward(model, ids, [*edits(model, ids, recipe), *frozen_norms(model), *hooks, LAST_ONLY])
+        _forward(model, ids, [*edits(model, ids, recipe), *frozen_norms(model), *hooks])
         logits = unembedded.kept["unembed.hook_out"]
         total = read(scaled(model, logits)[:, -1])[0]
         kept = [pair for watch in watches for pair in watch.kept.items()]
@@ -163,11 +163,11 @@ def patterns(model: Model, ids: torch.Tensor, part: str, source: Sequence[torch.
     def back(x: torch.Tensor, hook: Any) -> torch.Tensor:
         return torch.stack([x[0], x[0]])
 
-    hooks: list[Hook] = [LAST_ONLY]
+    hooks: list[Hook] = []
     for name, values in zip(names(model, ("head", part)), source, strict=True):
         hooks += [(name, put(values)), (name.replace(f"hook_{part}", "hook_z"), back)]
     hooks += [(name, keep(name)) for name in names(model, ("head", "pattern"))]
-    model.forward(ids.expand(2, -1), hooks)
+    model.last_logits(ids.expand(2, -1), hooks)
     return list(kept.values())
 
 
@@ -201,11 +201,12 @@ def _leaf(start: torch.Tensor | None) -> Hook:
 
 
 def _forward(model: Model, ids: torch.Tensor, hooks: Sequence[Hook]) -> torch.Tensor:
+    """Last logits [row, d_vocab], with a graph but for the parameters."""
     for parameter in model.twin.parameters():
         parameter.requires_grad_(False)
     with warnings.catch_warnings():  # a norm whose scale is detached is computed in other steps, as it should be
         warnings.filterwarnings("ignore", message=".*hook_scale/hook_normalized.*")
-        return model.forward(ids, hooks)
+        return model.last_logits(ids, hooks)
 
 
 def _derive(model: Model, metric: torch.Tensor, kept: Sequence[tuple[str, torch.Tensor]]) -> list[torch.Tensor]:

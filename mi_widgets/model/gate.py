@@ -8,7 +8,6 @@ are shared.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -288,12 +287,8 @@ class Model:
             return self.twin(ids)
 
     def last_logits(self, ids: torch.Tensor, fwd_hooks: Sequence[tuple[str, Any]] = ()) -> torch.Tensor:
-        """Logits [batch, d_vocab] of the last position; the others are not unembedded where the model allows it."""
-        model = self.twin.original_model
-        if "logits_to_keep" not in inspect.signature(type(model).forward).parameters:
-            return self.forward(ids, fwd_hooks)[:, -1]
-        with self._pass(fwd_hooks):
-            return model(ids, logits_to_keep=1).logits[:, -1]
+        """Logits [batch, d_vocab] of the last position; no other is unembedded."""
+        return self.forward(ids, [*fwd_hooks, ("unembed.hook_in", lambda x, hook: x[:, -1:])])[:, -1]
 
     @contextmanager
     def _pass(self, fwd_hooks: Sequence[tuple[str, Any]]) -> Iterator[None]:

@@ -133,8 +133,9 @@ def _compile(model: Model, step: Intervention, clock: Clock) -> Edit:
 
 
 def first_difference(one: Sequence[int], other: Sequence[int]) -> int:
-    """The first position at which two prompts of one length have different tokens; their length when none has."""
-    return next((at for at, (a, b) in enumerate(zip(one, other, strict=True)) if int(a) != int(b)), len(one))
+    """The first position at which two prompts have different tokens; the shorter one's length when none has."""
+    shared = min(len(one), len(other))
+    return next((at for at in range(shared) if int(one[at]) != int(other[at])), shared)
 
 
 def _at(site: Site, function: Function, clock: Clock, strength: float = 1.0, first: int = 0) -> Edit:

@@ -17,7 +17,6 @@ import torch
 from ..site import Site
 from .backward import activations, names
 from .hooks import hook_name
-from .readout import LAST_ONLY
 
 if TYPE_CHECKING:
     from .gate import Model
@@ -51,14 +50,13 @@ def received(
     places = _places([[sender] for sender in senders])
     hooks: list[tuple[str, Any]] = [(name, _put(places.get(name, []), x)) for name, x in base.items()]
     hooks += [(name, lambda x, hook, name=name: kept.__setitem__(name, x.clone())) for name in receivers]
-    logits = model.forward(ids.expand(len(senders), -1), [*hooks, LAST_ONLY])
-    return kept, logits[:, -1]
+    return kept, model.last_logits(ids.expand(len(senders), -1), hooks)
 
 
 def delivered(model: Model, ids: torch.Tensor, rows: Sequence[Sequence[Put]]) -> torch.Tensor:
     """Last logits [row, d_vocab] of the base run with each row's puts."""
     hooks = [(name, _put(places)) for name, places in _places(rows).items()]
-    return model.forward(ids.expand(len(rows), -1), [*hooks, LAST_ONLY])[:, -1]
+    return model.last_logits(ids.expand(len(rows), -1), hooks)
 
 
 def _places(rows: Sequence[Sequence[Put]]) -> Places:

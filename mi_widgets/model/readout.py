@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from .gate import Model
 
 _SCALE = "ln_final.hook_scale"
-#: A hook that leaves only the last position to be unembedded: where the metric reads no other.
-LAST_ONLY: tuple[str, Any] = ("unembed.hook_in", lambda x, hook: x[:, -1:])
 
 
 def edits(model: Model, ids: torch.Tensor, recipe: Recipe | None) -> list[tuple[str, Any]]:
@@ -42,8 +40,8 @@ def streams(
     def keeper(name: str) -> Any:
         return lambda x, hook: kept.__setitem__(name, x[0].clone())
 
-    hooks = [*edits(model, ids, recipe), *((name, keeper(name)) for name in names), LAST_ONLY]
-    own = model.forward(ids, hooks)[0, -1].float()
+    hooks = [*edits(model, ids, recipe), *((name, keeper(name)) for name in names)]
+    own = model.last_logits(ids, hooks)[0].float()
     silent = [name for name in names if name not in kept]
     if silent:
         raise ValueError(f"{model.name} never reaches {silent[0]}: nothing to show")
