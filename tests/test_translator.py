@@ -125,6 +125,17 @@ def test_another_models_translator_is_refused(llama: Tiny, tmp_path: Path) -> No
     assert Translator.load(own, llama.model).source["weights"] == llama.model.weights
 
 
+def test_a_lens_through_another_models_translator_is_refused(llama: Tiny) -> None:
+    layers, width = llama.model.n_layers, llama.model.d_model
+    shapes = {"down": (layers, width, RANK), "up": (layers, RANK, width), "bias": (layers, width)}
+    parts = {name: torch.zeros(shape) for name, shape in shapes.items()}
+    own, stranger = (made(**parts, source=source(weights=x)) for x in (llama.model.weights, "12345678"))
+    through, plain = (mi.locate.lens(llama.model, tiny.CLEAN, translator=x) for x in (own, None))
+    np.testing.assert_allclose(through.values, plain.values, atol=1e-6)
+    with pytest.raises(ValueError, match=rf"some model with weights 12345678; tiny llama has .*{llama.model.weights}"):
+        mi.locate.lens(llama.model, tiny.CLEAN, translator=stranger)
+
+
 @pytest.fixture(scope="module")
 def trained() -> Iterator[tuple[Any, Translator]]:
     """A tiny model, and a translator trained on what it wrote, measured on what it wrote under another seed."""

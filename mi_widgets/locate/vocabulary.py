@@ -33,6 +33,7 @@ from ..model.tokens import Prompt
 from ..run import Texts, metric_name, reader
 from ..site import Site
 from .progress import Progress, Tick, ticker
+from .translator import Translator
 
 #: objects -> (kind, part, axes); the output of a whole attention layer is no Site
 OBJECTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -71,7 +72,8 @@ def lens(
         cell's own first token), logit_diff that to answer minus foil; neurons need a target, or answer and foil.
     target: one token. recipe: the edited run is read.
     translator: maps a layer's residual to the last layer's, by `apply(layer, x)` or, as a TransformerLens
-        `JacobianLens` does, by `transport(x, layer)`. The last layer is never translated.
+        `JacobianLens` does, by `transport(x, layer)`. The last layer is never translated. A `Translator` of other
+        weights is refused.
     """
     plan = dict(value=value, target=target, recipe=recipe, translator=translator, answer=answer, foil=foil)
     return deque(lens_steps(model, prompt, objects, progress=progress, **plan), maxlen=1).pop()
@@ -152,6 +154,8 @@ class _Lens:
     def __init__(self, model: Model, asked: _Asked, prompt: Prompt, recipe: Recipe | None) -> None:
         self.model, self.asked, self.prompt, self.recipe = model, asked, prompt, recipe
         self.kind, self.part, names = OBJECTS[asked.objects]
+        if isinstance(asked.translator, Translator):
+            asked.translator.check(model)
         self.ids = model.ids(prompt)
         self.wanted = None if asked.target is None else model.single(asked.target)
         self.read = None if asked.answer is None else reader(model, "logit_diff", asked.answer, asked.foil or ())
