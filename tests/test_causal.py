@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 import mi_widgets as mi
 from mi_widgets.intervention import Intervention
+from mi_widgets.model import WeightsChanged, sweep
 
 from . import tiny
 from .conftest import Tiny
@@ -210,3 +212,77 @@ def test_an_estimate_says_what_runs(llama: Tiny) -> None:
     assert found.cells == heard[-1] == tiny.LAYERS * tiny.HEADS * llama.ids(CLEAN).shape[1]
     assert found.runs == tiny.LAYERS * tiny.HEADS * (llama.ids(CLEAN).shape[1] - 10) and found.megabytes > 0
     assert str(found).startswith(f"{found.cells} cells, {found.runs} runs, ")
+
+
+# -- weights that change meanwhile ------------------------------------------------------------------------------------
+
+Step = Callable[[int, int], None]
+TWO = mi.Task((mi.Pair(CLEAN, CORRUPT, "a", " John"), mi.Pair(CORRUPT, CLEAN, "a", " John")), metric="logprob")
+MAPS: dict[str, Callable[[mi.Model, mi.Pair, Step], Any]] = {
+    "causal": lambda model, pair, tick: mi.locate.causal(model, TWO, progress=tick),
+    "causal in one job": lambda model, pair, tick: model.do(lambda: mi.locate.causal(model, TWO, progress=tick)),
+    "refine": lambda model, pair, tick: list(mi.locate.refine(model, TWO, progress=tick)),
+    "gradient": lambda model, pair, tick: mi.locate.gradient(model, TWO, progress=tick),
+    "direct": lambda model, pair, tick: mi.locate.direct(model, [pair] * 2, progress=tick),
+    "paths": lambda model, pair, tick: mi.locate.paths(model, TWO, progress=tick),
+    "lens": lambda model, pair, tick: mi.locate.lens(model, CLEAN, progress=tick),
+}
+
+
+@pytest.fixture
+def edited() -> Iterator[tuple[mi.Model, Callable[..., None]]]:
+    """A model of its own, and what edits its weights in place."""
+    hf = tiny.hugging_face("llama")
+    model = mi.Model(hf, tiny.tokenizer(), "tiny llama")
+
+    def edit(*counts: int) -> None:
+        with torch.no_grad():
+            hf.model.layers[1].mlp.down_proj.weight.mul_(1.25)
+
+    yield model, edit
+    model.close()
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_a_map_of_two_models_is_refused(edited: Any, llama: Tiny, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "FIRST_TOKENS", 1)
+    model, edit = edited
+    before = model.weights
+    edits = [edit]
+    with pytest.raises(WeightsChanged, match=f"tiny llama changed from {before} to .*: make it again"):
+        MAPS[name](model, llama.pair, lambda done, total: edits.pop()() if edits else None)
+    assert not edits and model.weights != before
+    MAPS[name](model, llama.pair, lambda done, total: None)
+
+
+def test_weights_that_change_after_a_map_do_not_spoil_it(edited: Any) -> None:
+    model, edit = edited
+    before = model.weights
+    grid = mi.locate.causal(model, TWO, progress=lambda done, total: edit() if done == total else None)
+    assert grid.provenance["weights"] == before != model.weights
+
+
+@pytest.mark.parametrize("steps", [mi.locate.refine, lambda model, task, **more: mi.locate.lens_steps(model, CLEAN)])
+@pytest.mark.parametrize("preview", [True, False])
+def test_nothing_is_labelled_with_weights_it_is_not_of(
+    edited: Any, steps: Any, preview: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new hash stands only on a map that is begun with the new weights, and it has their numbers."""
+    monkeypatch.setattr(sweep, "FIRST_TOKENS", 1)
+    model, edit = edited
+    before, grids = model.weights, []
+    with pytest.raises(WeightsChanged):
+        for grid in steps(model, TWO, preview=preview):
+            grids.append(grid)
+            if len(grids) == 1:
+                edit()
+    assert grids and all(grid.provenance["weights"] == before for grid in grids)
+    *_, again = steps(model, TWO, preview=preview)
+    hf = tiny.hugging_face("llama")
+    with torch.no_grad():
+        hf.model.layers[1].mlp.down_proj.weight.mul_(1.25)
+    other = mi.Model(hf, tiny.tokenizer(), "tiny llama")
+    *_, expected = steps(other, TWO, preview=preview)
+    assert again.provenance == expected.provenance and again.provenance["weights"] != before
+    np.testing.assert_allclose(again.values, expected.values, atol=1e-5)
+    other.close()

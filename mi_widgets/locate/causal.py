@@ -85,7 +85,8 @@ def causal(
 
     The position axis of several pairs is explained in `places`; a single pair shows its tokens. Pairs that the model
     does not solve (m(clean) − m(corrupt) under 1 logit) are left out and counted in the provenance. Values are in
-    logits for `logit_diff`. Exact within 1e-4 of plain hooked runs in float32.
+    logits for `logit_diff`. Exact within 1e-4 of plain hooked runs in float32. Weights that are edited meanwhile raise
+    `WeightsChanged` at the end: the numbers would be of two models.
     """
     question = Question(objects, method, part, sites, pairs, vector, recipe, reference, split, prepend_bos)
     model, task = Model.of(model), Task.of(task)
@@ -278,7 +279,10 @@ class _Map:
 
     def _grown(self, total: np.ndarray, count: np.ndarray, tick: Tick) -> Grid:
         """The map of cells whose effects sum to `total` over `count` pairs."""
-        tick(round(count.sum()), len(self.sites) * len(self.pairs.solved))
+        done, every = round(count.sum()), len(self.sites) * len(self.pairs.solved)
+        if done == every:
+            self.pairs.check_weights()
+        tick(done, every)
         values = np.ma.masked_all([len(axis) for axis in self.axes], dtype=np.float32)
         values[tuple(np.array(self.indices).T)] = np.ma.masked_invalid(total / np.where(count, count, np.nan))
         return self._grid(values)

@@ -85,6 +85,7 @@ def _parts(found: backward.Direct) -> dict[str, float]:
 
 
 def _grid(pairs: Pairs, found: Sequence[backward.Direct], objects: str, run: str) -> Grid:
+    pairs.check_weights()
     kind, part, names = OBJECTS[objects]
     every = [_parts(each) for each in found]
     parts = {name: float(np.mean([each[name] for each in every])) for name in every[0]}

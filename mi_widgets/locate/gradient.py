@@ -271,6 +271,7 @@ class _Estimate:
     def grid(self, values: torch.Tensor, gaps: Sequence[float]) -> Grid:
         """The mean map with its words."""
         plan, pairs = self.plan, self.pairs
+        pairs.check_weights()
         integrated = plan.method == "ig"
         gap = float(np.mean(gaps))
         return Grid(

@@ -7,7 +7,7 @@ it is solved: it is left out and counted.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,12 +27,16 @@ Ids = tuple[torch.Tensor, torch.Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """The pairs of a task's split, and those of them that the model solves. Made on the model's worker."""
+    """The pairs of a task's split, and those of them that the model solves. Made on the model's worker.
+
+    source: the model's provenance when they were made, with the weights' hash.
+    """
 
     model: Model
     task: Task
     items: tuple[Pair, ...]
     solved: tuple[Pair, ...]
+    source: dict[str, Any]
     prepend_bos: bool | None = None
 
     @classmethod
@@ -57,7 +61,7 @@ class Pairs:
                 f"not {task.metric!r}"
             )
         items = tuple(task.split(split) if task.has_splits else task.items)
-        every = cls(model, task, items, items, prepend_bos)
+        every = cls(model, task, items, items, model.provenance, prepend_bos)
         if patching:
             for pair in items:
                 every._check_length(pair)
@@ -65,7 +69,11 @@ class Pairs:
         solved = tuple(pair for pair in items if task.metric != "logit_diff" or gap(pair) >= _SOLVED)
         if not solved:
             raise ValueError(f"{model.name} solves none of the {len(items)} pairs, so there is nothing to locate")
-        return cls(model, task, items, solved, prepend_bos)
+        return replace(every, solved=solved)
+
+    def check_weights(self) -> None:
+        """Raise `WeightsChanged` where the weights have changed since these were made; to be called at a map's end."""
+        self.model.check_weights(self.source["weights"])
 
     def _check_length(self, pair: Pair) -> None:
         clean, corrupt = (ids.shape[1] for ids in self.ids(pair))
@@ -118,7 +126,7 @@ class Pairs:
         """Model, first pair, task, and how many pairs counted."""
         first = self.solved[0]
         return {
-            **self.model.provenance,
+            **self.source,
             "prompt": first.clean,
             "answer": first.answer,
             "foil": first.foil,

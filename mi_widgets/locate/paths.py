@@ -202,6 +202,7 @@ def _patched(model: Model, base: torch.Tensor, held: Any, other: Any, routes: Se
 
 
 def _grid(pairs: Pairs, plan: _Plan, effects: torch.Tensor, method: str) -> Grid:
+    pairs.check_weights()
     values = np.ma.masked_all(tuple(map(len, plan.axes)), dtype=np.float32)
     values[tuple(np.array(plan.cells).T)] = effects.float().cpu().numpy()
     source = "clean" if method == "denoise" else "corrupt"

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..grid import Grid
-from ..model import Model, Stopped
+from ..model import Model, Stopped, WeightsChanged
 from ..task import Pair, Task
 from .causal import steps
 from .gradient import fair, gradient
@@ -45,7 +45,7 @@ def refine(
     progress: as in `causal`, for the exact part. stop: an event that ends it when it is set, from any thread and in the
     middle of a pass; what was yielded stays, as it does when the iterator is closed or its job on the model is stopped.
     preview: whether estimates come first, where they are fair. top: how many neurons are made exact, the strongest of
-    the estimate. Other arguments as in `causal`.
+    the estimate. Other arguments as in `causal`. `WeightsChanged` is raised instead of a last Grid of two models.
     """
     model, task = Model.of(model), Task.of(task)
     with suppress(Stopped):
@@ -83,7 +83,10 @@ def _guess(
 
 
 def _over(guess: Grid, exact: Grid) -> Grid:
-    """The exact numbers where there are some, the estimate elsewhere."""
+    """The exact numbers where there are some, the estimate elsewhere; of one model both."""
+    before, now = (grid.provenance["weights"] for grid in (guess, exact))
+    if before != now:
+        raise WeightsChanged(exact.provenance["model"], before, now)
     missing = np.ma.getmaskarray(exact.values)
     values = np.ma.where(missing, guess.values, exact.values)
     estimated = missing & ~np.ma.getmaskarray(guess.values)

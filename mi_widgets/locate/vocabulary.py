@@ -96,6 +96,7 @@ def lens_steps(
     """The same while it is read: the last position first, then the other columns from the right; the rest is masked.
 
     stop: an event that ends it when it is set, from any thread; what was yielded stays. Other arguments as in `lens`.
+    Weights that are edited meanwhile raise `WeightsChanged` instead of the last Grid, here and in `lens`.
     """
     model = Model.of(model)
     asked = _Asked(objects, value, target, answer, foil, translator)
@@ -176,7 +177,9 @@ class _Lens:
         shape = tuple(len(axis) for axis in self.axes)
         values = np.ma.masked_all(shape, dtype=np.float32)
         if self.asked.objects == "neurons":
-            yield self._grid(np.ma.asarray(self._neurons()), None)
+            neurons = np.ma.asarray(self._neurons())
+            self.model.check_weights(self.provenance["weights"])
+            yield self._grid(neurons, None)
             return
         tops, ids = np.zeros((*shape, _TOP), np.float32), np.zeros((*shape, _TOP), np.int32)
         done = 0
@@ -184,6 +187,8 @@ class _Lens:
             values[place] = cells.values.cpu().numpy()
             tops[place], ids[place] = cells.tops.cpu().numpy(), cells.ids.cpu().numpy()
             done += cells.values.numel()
+            if done == values.size:
+                self.model.check_weights(self.provenance["weights"])
             tick(done, values.size)
             yield self._grid(values.copy(), Readings(ids.copy(), tops.copy(), self._vocabulary(cells.ids)))
 

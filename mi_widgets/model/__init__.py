@@ -1,6 +1,6 @@
 """The model room: the only one that knows TransformerBridge, hook names and hook closures."""
 
-from .fingerprint import Fingerprint
+from .fingerprint import Fingerprint, WeightsChanged
 from .gate import Model, load
 from .hooks import Edit, first_difference, hook_name, knock_out, own, put
 from .recording import Recording
@@ -18,6 +18,7 @@ __all__ = [
     "Read",
     "Recording",
     "Stopped",
+    "WeightsChanged",
     "first_difference",
     "hook_name",
     "knock_out",

@@ -43,6 +43,16 @@ class Fingerprint:
         )
 
 
+class WeightsChanged(RuntimeError):
+    """The weights were edited while numbers were computed from them, which then belong to two models."""
+
+    def __init__(self, name: str, before: str, after: str) -> None:
+        super().__init__(
+            f"the weights of {name} changed from {before} to {after} while this was computed, so that its numbers are "
+            "of two models: make it again"
+        )
+
+
 def hooks_on(hook_points: Mapping[str, Any]) -> int:
     """How many hooks hang on hook points, some of which have several names."""
     points = {id(point): point for point in hook_points.values()}.values()

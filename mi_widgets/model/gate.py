@@ -21,7 +21,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from ..intervention import Recipe, Reference
 from ..site import Site
 from . import checkpoint, hooks, readout, recording, sweep, tokens, twin
-from .fingerprint import Fingerprint, checksum, hooks_on, pulse
+from .fingerprint import Fingerprint, WeightsChanged, checksum, hooks_on, pulse
 from .hooks import Change
 from .recording import Recording
 from .sweep import Read
@@ -129,6 +129,17 @@ class Model:
             if felt != self._pulse:
                 self._pulse, self._weights = felt, checksum(parameters)[:8]
         return self._weights
+
+    def check_weights(self, since: str) -> None:
+        """Raise `WeightsChanged` where the weights are not those with the hash `since` any more; hashes them anew."""
+
+        def work() -> str:
+            self._hashed_now = False
+            return self._hashed()
+
+        now = self.do(work)
+        if now != since:
+            raise WeightsChanged(self.name, since, now)
 
     @property
     def provenance(self) -> dict[str, Any]:
