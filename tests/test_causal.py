@@ -207,7 +207,7 @@ def test_without_bos_as_the_tokens_alone(llama: Tiny) -> None:
 
 def test_an_estimate_says_what_runs(llama: Tiny) -> None:
     heard: list[int] = []
-    found = mi.locate.estimate(llama.model, llama.pair, "head_positions")
+    found = mi.locate.cost(llama.model, llama.pair, "head_positions")
     mi.locate.causal(llama.model, llama.pair, "head_positions", progress=lambda done, total: heard.append(total))
     assert found.cells == heard[-1] == tiny.LAYERS * tiny.HEADS * llama.ids(CLEAN).shape[1]
     assert found.runs == tiny.LAYERS * tiny.HEADS * (llama.ids(CLEAN).shape[1] - 10) and found.megabytes > 0

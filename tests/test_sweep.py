@@ -181,7 +181,7 @@ def test_what_changes_nothing_is_not_run(llama: Tiny, monkeypatch: pytest.Monkey
     length, first = grid.shape[1], 10
     assert len(seen) == tiny.LAYERS * (length - first)
     assert (grid.values[:, :first] == 0).all() and (abs(grid.values[1:, first:]) > 1e-4).any()
-    assert mi.locate.estimate(llama.model, llama.pair, "residual").runs == len(seen)
+    assert mi.locate.cost(llama.model, llama.pair, "residual").runs == len(seen)
 
 
 def test_rows_start_where_they_change_something(llama: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:

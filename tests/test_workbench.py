@@ -572,3 +572,24 @@ def test_a_text_is_no_task(llama: Tiny) -> None:
         mi.AttributionView(llama.model, CLEAN)
     with pytest.raises(ValueError, match="pairs must be at least 1"):
         mi.AttributionView(llama.model, llama.pair, pairs=0)
+
+
+def test_maps_whose_weights_are_edited_meanwhile_begin_again(fresh: mi.Model) -> None:
+    shown = filling(fresh)
+    for parameter in fresh._source.parameters():
+        parameter.data.mul_(1.1)
+    shown.wait()
+    assert shown.error == {} and shown.provenance["weights"] == fresh.weights
+    again = mi.locate.causal(fresh, shown._task, split="all", progress=False)
+    np.testing.assert_allclose(shown.grids[0].values, again.values, atol=1e-5)
+    assert shown.grids[0].provenance["weights"] == fresh.weights
+
+
+def test_pairs_without_common_positions_have_no_map_over_them_and_a_note(llama: Tiny) -> None:
+    longer = mi.Pair(f"{llama.pair.clean} the old", f"{llama.pair.corrupt} the old", "a", " John")
+    pairs = (mi.Pair(llama.pair.clean, llama.pair.corrupt, "a", " John"), longer)
+    shown = mi.AttributionView(llama.model, mi.Task(pairs, metric="accuracy"), directions={})
+    shown.wait()
+    assert [panel.name for panel in shown.panels] == ["heads"] and shown.error == {}
+    shown.picks, shown.act = [(0, 0, 0)], ZERO
+    assert any("No map over positions" in note for note in shown.run()["notes"])

@@ -1,6 +1,6 @@
 """Locate: which parts of a model produce a behaviour. Every method returns a Grid."""
 
-from .causal import Estimate, causal, estimate
+from .causal import Cost, causal, cost
 from .direct import direct
 from .gradient import gradient
 from .paths import paths
@@ -9,11 +9,11 @@ from .translator import Translator
 from .vocabulary import lens, lens_steps
 
 __all__ = [
-    "Estimate",
+    "Cost",
     "Translator",
     "causal",
+    "cost",
     "direct",
-    "estimate",
     "gradient",
     "lens",
     "lens_steps",

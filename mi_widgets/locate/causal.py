@@ -112,7 +112,7 @@ def steps(
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Cost:
     """What a map will cost.
 
     cells: numbers to compute, over all pairs. runs: edited runs, those that change nothing left out, if every pair
@@ -127,19 +127,19 @@ class Estimate:
         return f"{self.cells} cells, {self.runs} runs, {self.megabytes:.0f} MB"
 
 
-def estimate(model: Any, task: Task | Pair | Sequence[Pair], objects: str = "heads", **more: Any) -> Estimate:
+def cost(model: Any, task: Task | Pair | Sequence[Pair], objects: str = "heads", **more: Any) -> Cost:
     """What `causal` with the same arguments will cost, before it runs: cells, runs, MB.
 
     Cost: the unedited runs of the pairs. Seconds are measured while it runs: see `progress`.
     """
     question = Question(objects=objects, **more)
     model, task = Model.of(model), Task.of(task)
-    return model.do(lambda: _Map(model, task, question).estimate)
+    return model.do(lambda: _Map(model, task, question).cost)
 
 
 def _steps(model: Model, under_way: _Map, progress: Progress, stop: Event | None = None) -> Iterator[Grid]:
     """Each step on the worker, wherever the caller is."""
-    steps = under_way.fill(ticker(progress, says=lambda: str(model.do(lambda: under_way.estimate))))
+    steps = under_way.fill(ticker(progress, says=lambda: str(model.do(lambda: under_way.cost))))
     while (grid := model.do(lambda: next(steps, None), stop)) is not None:
         yield grid
 
@@ -240,14 +240,14 @@ class _Map:
     # -- cells ----------------------------------------------------------------------------------------------------
 
     @property
-    def estimate(self) -> Estimate:
+    def cost(self) -> Cost:
         """What `fill` will cost."""
         case = self.case(self.pairs.solved[0])
         plans, length = self._plans(case, 0), case.base.length
         runs = sum(any(e.start is not None and e.start < length for e in plan) for _, plan in plans)
         tokens = min(MOST_TOKENS, runs * length)
         pairs = len(self.pairs.solved)
-        return Estimate(len(self.sites) * pairs, runs * pairs, megabytes(self.model, tokens, length))
+        return Cost(len(self.sites) * pairs, runs * pairs, megabytes(self.model, tokens, length))
 
     def _plans(self, case: Case, row: int) -> list[tuple[int, Plan]]:
         """(cell number, edited run) of one pair; `row` is its place among the pairs that count."""
@@ -322,4 +322,4 @@ class _Map:
         return plain
 
 
-__all__ = ["METHODS", "OBJECTS", "Estimate", "causal", "estimate", "steps"]
+__all__ = ["METHODS", "OBJECTS", "Cost", "causal", "cost", "steps"]

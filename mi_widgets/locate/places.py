@@ -16,6 +16,10 @@ from ..run import pair_ids, role_positions
 from ..task import FIRST_DIFFERENCE, Pair
 
 
+class Unaligned(ValueError):
+    """Several pairs have no positions in common."""
+
+
 @dataclass(frozen=True)
 class Places:
     """A position axis, and for each pair the position of each of its steps.
@@ -41,7 +45,7 @@ class Places:
             return cls._plain(lengths, (), "positions")
         to_end = {len(clean[0]) - first_difference(clean[0].tolist(), corrupt[0].tolist()) for clean, corrupt in ids}
         if len(to_end) > 1:
-            raise ValueError(
+            raise Unaligned(
                 "position maps of several pairs need prompts of one length, or first differing tokens equally far from "
                 f"the end; these have {sorted(set(lengths))} tokens and differ {sorted(to_end)} tokens before the end. "
                 "Give the pairs spans, take one pair (task.items[0]) or a map of heads"

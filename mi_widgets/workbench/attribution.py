@@ -7,8 +7,9 @@ from threading import Event
 from typing import Any
 
 from ..grid import Grid
-from ..intervention import Direction
+from ..intervention import Direction, Recipe
 from ..locate import refine
+from ..locate.places import Unaligned
 from ..task import Pair, Task
 from ..view import AttributionMap
 from .filling import Filling
@@ -19,7 +20,8 @@ class AttributionView(Filling, AttributionMap):
 
     task: a Pair, a list of Pairs, or a Task, of whose `fit` split the first `pairs` pairs are averaged.
     The maps fill while you look, estimates first where they are fair, then exact numbers, the last layers first.
-    A map of several pairs shows positions only when all prompts have one length.
+    Positions of several pairs are roles (where they have spans), or counted, from the start or the end; where they
+    cannot be lined up there is no map over positions, and a run's notes say so.
     directions: as in AttentionView. Runs use the first pair's clean prompt.
     """
 
@@ -38,16 +40,19 @@ class AttributionView(Filling, AttributionMap):
             raise ValueError(f"pairs must be at least 1, not {pairs}")
         items = (whole.fit if whole.has_splits else whole.items)[:pairs]
         self._task = Task(items, metric=whole.metric, name=whole.name, seed=whole.seed)
+        self._unplaced = ""
         first = items[0]
         title = "Attribution: what carries the answer"
         super().__init__(model, first.clean, first.answer, first.foil, directions, title=title)
 
     def _maps(self, halt: Event) -> Iterator[tuple[int, Grid]]:
-        for number, objects in enumerate(self._objects()):
+        for number, objects in enumerate(self.panel_names):
             tick = self._ticker(f"{objects} map")
-            for grid in refine(self.model, self._task, objects, split="all", progress=tick, stop=halt):
-                yield number, grid
+            try:
+                for grid in refine(self.model, self._task, objects, split="all", progress=tick, stop=halt):
+                    yield number, grid
+            except Unaligned as problem:
+                self._unplaced = f"No map over positions: {problem}"
 
-    def _objects(self) -> tuple[str, ...]:
-        lengths = {self.model.ids(pair.clean).shape[1] for pair in self._task}
-        return self.panel_names if len(lengths) == 1 else self.panel_names[:1]
+    def _notes(self, recipe: Recipe) -> list[str]:
+        return [*super()._notes(recipe), *([self._unplaced] if self._unplaced else [])]

@@ -9,7 +9,8 @@ from concurrent.futures import Future
 
 from ..grid import Grid
 from ..locate.progress import Tick
-from ..model import Closed
+from ..model import Closed, WeightsChanged
+from ..run import run
 from ..view import mapping
 from .live import Live
 
@@ -71,7 +72,10 @@ class Filling(Live):
 
     def wait(self) -> None:
         """Wait for the maps and for the run."""
-        self._drawing.result()
+        waited_for = None
+        while waited_for is not self._drawing:  # maps may begin again meanwhile
+            waited_for = self._drawing
+            waited_for.result()
         super().wait()
 
     def _fill(self, maps: Iterator[tuple[int, Grid]], halt: threading.Event, drawn: Future[None]) -> None:
@@ -81,6 +85,8 @@ class Filling(Live):
                 self._show(number, grid)
         except Closed:
             self._rest("closed")
+        except WeightsChanged:
+            self.model.do(self._draw_again)
         except Exception as error:
             self.fail(error)
             drawn.set_exception(error)
@@ -89,6 +95,12 @@ class Filling(Live):
             if halt is self._halt and not self._runs:
                 self._rest("stopped" if halt.is_set() else self.status)
         drawn.set_result(None)
+
+    def _draw_again(self) -> None:
+        """The weights were edited while the maps filled: begin again, and drop the result of the old ones."""
+        self._before = run(self.model, self._text)
+        if self._redraw():
+            self.result, self.provenance = {}, self._print()
 
     def _extent(self) -> str:
         return super()._extent() if self.panels else "the maps are not there yet; view.wait() waits for them"
