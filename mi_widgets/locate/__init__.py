@@ -7,6 +7,7 @@ from .paths import paths
 from .refine import refine
 from .translator import Translator
 from .vocabulary import lens, lens_steps
+from .weights import ov_circuit, qk_circuit
 
 __all__ = [
     "Cost",
@@ -17,6 +18,8 @@ __all__ = [
     "gradient",
     "lens",
     "lens_steps",
+    "ov_circuit",
     "paths",
+    "qk_circuit",
     "refine",
 ]
