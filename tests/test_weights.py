@@ -141,6 +141,20 @@ def test_what_the_grids_say(llama: Tiny) -> None:
     assert "soft-cap" not in mi.locate.qk_circuit(llama.model, site(), TOKENS).sign
 
 
+def test_models_that_scale_their_streams_and_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = tiny._grouped(hidden_size=24, residual_multiplier=0.4, logits_scaling=3.0, attention_multiplier=0.3)
+    config = {"model_type": "granite", **{name: value for name, value in settings.items() if name != "head_dim"}}
+    monkeypatch.setitem(tiny.CONFIGS, "granite", config)
+    small = Tiny("granite")
+    with torch.no_grad():
+        writes = to_logits(small, written(small, 1, 2, TOKENS), OTHERS) * 0.4 / 3.0
+        attention = score(small, 1, 2, TOKENS, OTHERS, 3) * D_HEAD**0.5 * 0.3
+    found = mi.locate.ov_circuit(small.model, site(), TOKENS, OTHERS)
+    np.testing.assert_allclose(found.values, writes, rtol=1e-4, atol=1e-4)
+    found = mi.locate.qk_circuit(small.model, site(), TOKENS, OTHERS, 3)
+    np.testing.assert_allclose(found.values, attention, rtol=1e-4, atol=1e-4)
+
+
 def test_words_are_their_ids(llama: Tiny) -> None:
     words = [word for word in (" Mary", " John", " the") if llama.model.is_single(word)]
     assert len(words) > 1
@@ -152,7 +166,9 @@ def test_words_are_their_ids(llama: Tiny) -> None:
 def test_long_lists_are_unembedded_in_chunks(llama: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = mi.locate.ov_circuit(llama.model, site(), TOKENS, OTHERS)
     monkeypatch.setattr("mi_widgets.model.circuit._LOGITS", 2 * 4 * llama.model.twin.cfg.d_vocab)
-    np.testing.assert_allclose(mi.locate.ov_circuit(llama.model, site(), TOKENS, OTHERS).values, whole.values, atol=1e-5)
+    np.testing.assert_allclose(
+        mi.locate.ov_circuit(llama.model, site(), TOKENS, OTHERS).values, whole.values, atol=1e-5
+    )
 
 
 def test_the_model_is_left_as_it_was(small: Tiny) -> None:
@@ -168,15 +184,52 @@ def test_what_has_no_circuit_is_refused(llama: Tiny) -> None:
         mi.locate.ov_circuit(model, mi.Site("head", 1, 0, "v"), TOKENS)
     with pytest.raises(ValueError, match="heads 0 to 3"):
         mi.locate.qk_circuit(model, site(1, 4), TOKENS)
-    with pytest.raises(ValueError, match="300 different tokens.*at most 256"):
+    with pytest.raises(ValueError, match=r"300 different tokens.*at most 256"):
         mi.locate.ov_circuit(model, site(), range(300))
     with pytest.raises(ValueError, match="targets is empty"):
         mi.locate.ov_circuit(model, site(), TOKENS, [])
     with pytest.raises(ValueError, match="how many tokens back"):
         mi.locate.qk_circuit(model, site(), TOKENS, distance=-1)
-    with pytest.raises(ValueError, match="80 tokens together.*at most 64"):
+    with pytest.raises(ValueError, match=r"80 tokens together.*at most 64"):
         mi.locate.qk_circuit(model, site(), range(40))
     capped = Tiny("gemma2").model
     with pytest.raises(ValueError, match="last 5 tokens"):
         mi.locate.qk_circuit(capped, site(0, 0), TOKENS, distance=5)
     assert mi.locate.qk_circuit(capped, site(1, 0), TOKENS, distance=5).shape == (5, 5)
+
+
+# -- the default model ------------------------------------------------------------------------------------------------
+
+#: Heads that copied another list of words best, and its induction heads, which copy what earlier layers made of a word.
+COPYING = ((10, 6), (27, 3), (28, 5), (29, 1))
+INDUCTION = ((18, 6), (17, 3), (17, 4), (17, 5), (18, 7))
+WORDS = (
+    " apple", " London", " chair", " engine", " purple", " mountain", " soldier", " history", " camera", " mother",
+    " Friday", " sugar", " hammer", " Germany", " piano", " market", " forest", " tiger", " lemon", " church",
+)  # fmt: skip
+
+
+def copied(model: mi.Model, where: tuple[int, int]) -> float:
+    """The share of words that a head's OV circuit raises more than any other of them."""
+    values = mi.locate.ov_circuit(model, site(*where), WORDS).values
+    return float((values.argmax(1) == np.arange(len(WORDS))).mean())
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_copying_heads_of_the_default_model(default_model: mi.Model) -> None:
+    drawn = np.random.default_rng(0).choice(default_model.n_layers * default_model.n_heads, 20, replace=False)
+    others = np.mean([copied(default_model, divmod(int(each), default_model.n_heads)) for each in drawn])
+    assert min(copied(default_model, where) for where in COPYING) > others + 0.5
+    assert max(copied(default_model, where) for where in INDUCTION) < 0.5  # blind to what they read
+
+
+@pytest.mark.model
+def test_scores_in_the_first_block_of_the_default_model(default_model: mi.Model) -> None:
+    name, key, query = "blocks.0.attn.hook_pattern", " Paris", " Rome"
+    ids = torch.tensor([[default_model.single(key), default_model.single(query)]])
+    own = default_model.do(lambda: default_model.capture(ids, [name]))[name][0, :, 1]
+    for head in range(default_model.n_heads):
+        back = mi.locate.qk_circuit(default_model, site(0, head), [query], [key]).values[0]
+        itself = mi.locate.qk_circuit(default_model, site(0, head), [query], distance=0).values[0]
+        np.testing.assert_allclose(torch.tensor(np.concatenate([back, itself])).softmax(-1), own[head], atol=1e-5)

@@ -12,17 +12,21 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformer_lens.model_bridge.generalized_components.joint_qkv_attention import JointQKVAttentionBridge
+from transformer_lens.model_bridge.generalized_components.position_embeddings_attention import (
+    PositionEmbeddingsAttentionBridge,
+)
 
 from ..site import Site
 from .hooks import attached, check_site
 from .readout import LAST_ONLY, contribution
-from .recording import drivable
 
 if TYPE_CHECKING:
     from .gate import Model
 
 _LOGITS = 25 << 20  # bytes of float32 logits at a time
 _GATES = ("hook_gate", "hook_q_gate")
+_STEPWISE = (JointQKVAttentionBridge, PositionEmbeddingsAttentionBridge)  # attention whose every step has a hook
 
 
 def written(model: Model, head: Site, sources: Sequence[int]) -> torch.Tensor:
@@ -53,9 +57,8 @@ def written(model: Model, head: Site, sources: Sequence[int]) -> torch.Tensor:
         hooks.append((f"{block}.ln1_post.hook_scale", lambda x, hook: x[:count].repeat(3, *[1] * (x.ndim - 1))))
     ids = torch.tensor([*sources] * 3, device=model.twin.cfg.device)[:, None]
     _run(model, head, ids, hooks)
-    _, alone_out, none = written[0][:, 0].split(count)
-    factor = getattr(model.twin.original_model.config, "residual_multiplier", None) or 1.0  # Granite's
-    return (alone_out - none) * factor
+    _, one, none = written[0][:, 0].split(count)
+    return one - none
 
 
 def to_logits(model: Model, writes: torch.Tensor, targets: Sequence[int]) -> torch.Tensor:
@@ -130,8 +133,10 @@ def _check(model: Model, head: Site) -> None:
     if not isinstance(head, Site) or head.kind != "head" or head.part in ("k", "v") or head.position is not None:
         raise ValueError(f"a circuit is of one query head, such as Site('head', 1, 0), not of {head!r:.80}")
     check_site(model, head)
-    if not drivable(model.twin):
-        raise ValueError(f"{model.name} has blocks whose attention cannot be followed step by step: it has no circuits")
+    if not isinstance(model.twin.blocks[head.layer].attn, _STEPWISE):
+        raise ValueError(
+            f"{head}: the attention of {model.name} does not show its steps, so its circuits are not known"
+        )
     kind = model.twin.cfg.positional_embedding_type
     if kind not in ("rotary", "standard"):
         raise ValueError(f"{model.name} tells positions by {kind!r}; circuits are for rotary and learned positions")
