@@ -6,8 +6,8 @@ the head's projections. The whole circuits are d_vocab × d_vocab; here they are
 
 What they leave out: everything that layers in between add to the embedding. In the first block the circuits are exact
 (learned position embeddings aside); in later ones they show what the weights would do with the bare token, and a head
-that reads what earlier layers wrote (an induction head's keys) may show nothing in its QK circuit. `causal` and `paths`
-ask the model itself.
+that reads what earlier layers wrote (an induction head) may show little in either. `causal` and `paths` ask the model
+itself.
 
 Nothing is computed on paper: embeddings stand in place of the residual stream, and the block's own parts run on them.
 Cost: one forward pass up to the head's block, and for OV an unembedding of each source token.
@@ -78,7 +78,8 @@ def qk_circuit(model: Any, head: Site, queries: Tokens, keys: Tokens | None = No
     The score is what enters the softmax: token embedding → first norm, with its weight and its scale on that embedding,
     on both sides → W_Q and W_K (of the head's own KV head), their biases and norms included → rotation → the model's
     own scale, for most 1/√d_head → soft-cap where there is one. Adding one number to a row changes no attention, so
-    compare within rows. Layers with a window refuse distances that they never see.
+    compare within rows; a learned sink (GPT-OSS) takes its share besides. Layers with a window refuse distances that
+    they never see.
 
     Blind to all that earlier layers add to either token: heads that look for positions or for what was written there
     do not show.

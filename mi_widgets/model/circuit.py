@@ -19,13 +19,15 @@ from transformer_lens.model_bridge.generalized_components.position_embeddings_at
 
 from ..site import Site
 from .hooks import attached, check_site
-from .readout import LAST_ONLY, contribution
+from .readout import contribution
 
 if TYPE_CHECKING:
     from .gate import Model
 
 _LOGITS = 25 << 20  # bytes of float32 logits at a time
 _GATES = ("hook_gate", "hook_q_gate")
+#: A pass through the last block goes on to the unembedding, which nobody reads: one vector is enough for it.
+_UNREAD: tuple[str, Any] = ("unembed.hook_in", lambda x, hook: x[:1, -1:])
 _STEPWISE = (JointQKVAttentionBridge, PositionEmbeddingsAttentionBridge)  # attention whose every step has a hook
 
 
@@ -40,7 +42,7 @@ def written(model: Model, head: Site, sources: Sequence[int]) -> torch.Tensor:
     gates = [name for name in _GATES if f"{block}.attn.{name}" in model.points]
     if gates:
         raise ValueError(f"{head}: {model.name} multiplies what heads write by a gate of the query's ({gates[0]})")
-    written: list[torch.Tensor] = []
+    kept: list[torch.Tensor] = []
 
     def alone(z: torch.Tensor, hook: Any) -> torch.Tensor:
         out = z.clone()
@@ -51,13 +53,13 @@ def written(model: Model, head: Site, sources: Sequence[int]) -> torch.Tensor:
     hooks = [
         (f"{block}.attn.hook_pattern", lambda x, hook: torch.ones_like(x)),
         (f"{block}.attn.hook_z", alone),
-        (f"{block}.hook_attn_out", lambda x, hook: written.append(x.clone())),
+        (f"{block}.hook_attn_out", lambda x, hook: kept.append(x.clone())),
     ]
     if "ln1_post" in model.twin.blocks[head.layer].submodules:
         hooks.append((f"{block}.ln1_post.hook_scale", lambda x, hook: x[:count].repeat(3, *[1] * (x.ndim - 1))))
     ids = torch.tensor([*sources] * 3, device=model.twin.cfg.device)[:, None]
     _run(model, head, ids, hooks)
-    _, one, none = written[0][:, 0].split(count)
+    _, one, none = kept[0][:, 0].split(count)
     return one - none
 
 
@@ -124,7 +126,7 @@ def _run(model: Model, head: Site, ids: torch.Tensor, hooks: Sequence[tuple[str,
         ("blocks.0.hook_resid_pre", lambda x, hook: embedded.append(x.clone())),
         (f"blocks.{head.layer}.hook_resid_pre", lambda x, hook: embedded[0]),
     ]
-    with attached(model.points, [*bare, *swap, *hooks, LAST_ONLY]), warnings.catch_warnings():
+    with attached(model.points, [*bare, *swap, *hooks, _UNREAD]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*hook_scale/hook_normalized.*")
         model.twin(ids, stop_at_layer=(head.layer or 0) + 1, **call)
 
