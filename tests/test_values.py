@@ -584,3 +584,8 @@ def test_a_rule_that_picks_nothing_sensible_is_refused() -> None:
             heads().select(**rule)
     with pytest.raises(ValueError, match="number of cells"):
         heads().top(-1)
+
+
+def test_a_figure_shows_quotes_and_no_markup() -> None:
+    title = heads(title='logit(" Mary") − <b>1</b>').figure().layout.title.text
+    assert title.startswith('logit(" Mary") − &lt;b&gt;1&lt;/b&gt;')

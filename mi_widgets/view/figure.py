@@ -22,6 +22,11 @@ _MOST_TICKS = 48
 _ESTIMATED = "Framed cells are estimates, the others exact."
 
 
+def _escaped(text: str) -> str:
+    """Text that plotly shows as it is: it reads tags, and of entities only those that stand for < > and &."""
+    return html.escape(text, quote=False)
+
+
 def of_grid(grid: Grid) -> go.Figure:
     """A heatmap of two axes (more are stacked on the rows), or a line over one."""
     return _line(grid) if len(grid.axes) == 1 else _heatmap(grid)
@@ -36,7 +41,7 @@ def _line(grid: Grid) -> go.Figure:
         words = f"natural strength {natural:.2f}"
         figure.add_vline(x=natural, line={"dash": "dash", "color": "#444444", "width": 1.5}, annotation_text=words)
     figure.update_xaxes(title=axis.name)
-    figure.update_yaxes(title=html.escape(grid.unit))
+    figure.update_yaxes(title=_escaped(grid.unit))
     return _framed(figure, grid)
 
 
@@ -46,7 +51,7 @@ def _heatmap(grid: Grid) -> go.Figure:
     most = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 1.0
     signed = {"colorscale": _SIGNED, "reversescale": grid.toward < 0, "zmin": -most, "zmax": most}
     colours = signed if grid.toward else {"colorscale": "Cividis", "zmin": 0, "zmax": most}
-    figure = go.Figure(go.Heatmap(z=values, colorbar_title=html.escape(grid.unit), hoverongaps=False, **colours))
+    figure = go.Figure(go.Heatmap(z=values, colorbar_title=_escaped(grid.unit), hoverongaps=False, **colours))
     if grid.estimated is not None:
         _frame(figure, grid.estimated.reshape(values.shape) & np.isfinite(values))
     figure.update_yaxes(title=rows.name, autorange="reversed", **(_ticks(rows) if len(grid.axes) == 2 else {}))
@@ -68,16 +73,16 @@ def _plain(values: np.ma.MaskedArray) -> np.ndarray:
 def _ticks(axis: Axis) -> dict[str, Any]:
     step = -(-len(axis) // _MOST_TICKS)
     places = list(range(0, len(axis), step))
-    return {"tickvals": places, "ticktext": [html.escape(axis.labels[i]) or "∅" for i in places]}
+    return {"tickvals": places, "ticktext": [_escaped(axis.labels[i]) or "∅" for i in places]}
 
 
 def _framed(figure: go.Figure, grid: Grid) -> go.Figure:
     source = grid.provenance
     print_ = ", ".join(str(source[key]) for key in ("model", "weights") if source.get(key))
     parts = (grid.sign, _ESTIMATED if grid.estimated is not None else "", f"({print_})" if print_ else "")
-    note = html.escape(" ".join(part for part in parts if part))
+    note = _escaped(" ".join(part for part in parts if part))
     figure.update_layout(
-        title={"text": f"{html.escape(grid.title)}<br><sub>{note}</sub>", "x": 0.01, "xanchor": "left"},
+        title={"text": f"{_escaped(grid.title)}<br><sub>{note}</sub>", "x": 0.01, "xanchor": "left"},
         template="simple_white",
         margin={"t": 70, "l": 60, "r": 30, "b": 60},
     )
@@ -89,7 +94,7 @@ def of_card(card: Card) -> go.Figure:
     low, high = card.ci
     figure = go.Figure()
     figure.add_scatter(
-        x=card.controls, y=["controls"] * len(card.controls), mode="markers", name=html.escape(card.control),
+        x=card.controls, y=["controls"] * len(card.controls), mode="markers", name=_escaped(card.control),
         marker={"color": _GREY, "size": 8, "opacity": 0.7},
     )  # fmt: skip
     figure.add_scatter(
@@ -99,9 +104,9 @@ def of_card(card: Card) -> go.Figure:
     figure.add_vline(x=0, line_color=_GREY, line_width=1)
     source = f"{card.provenance.get('model', '')}, weights {card.provenance.get('weights', '')}"
     note = f"{card.n} held-out items in {card.groups} groups; {source}"
-    figure.update_xaxes(title=f"change of {html.escape(card.metric)}")
+    figure.update_xaxes(title=f"change of {_escaped(card.metric)}")
     figure.update_layout(
-        title={"text": f"{html.escape(card.verdict)}<br><sub>{html.escape(note)}</sub>", "x": 0.01, "xanchor": "left",
+        title={"text": f"{_escaped(card.verdict)}<br><sub>{_escaped(note)}</sub>", "x": 0.01, "xanchor": "left",
                "font": {"size": 14}},
         template="simple_white", height=260, margin={"t": 80, "l": 80, "r": 30, "b": 50}, showlegend=False,
     )  # fmt: skip
