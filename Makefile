@@ -27,7 +27,7 @@ test: setup-tests lint  ## every check and every test
 
 test-quick: setup-tests lint  ## the same without slow tests, browsers and notebooks, under 3 min
 	@echo "Python tests: the quick ones (about 2 min)"
-	@$(OFFLINE) $(BIN)/python -m pytest -q -m "$(QUICK)"
+	@$(OFFLINE) $(BIN)/python -m pytest -q -m "$(QUICK)" -n auto --maxprocesses=4
 
 lint: setup-tests  ## ruff, mypy, the TypeScript compiler and the TypeScript tests
 	@echo "Style and types (about 1 min)"

@@ -1,7 +1,7 @@
 """Antonyms in context (the format of Todd et al. 2024): "hot -> cold, up -> down, fast ->" -> " slow".
 
 The corrupt prompt asks for another word. Two pairs of opposites form a group; the opposites that are shown as examples
-are asked nowhere.
+are asked nowhere. Opposites were chosen among those that the default model knows.
 """
 
 from __future__ import annotations

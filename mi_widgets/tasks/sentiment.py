@@ -1,7 +1,7 @@
 """Sentiment (after Tigges et al. 2023): "The film was wonderful, which made everyone feel" -> " good", not " bad".
 
 The corrupt prompt has an adjective of the other tone. Each pair of adjectives is a group with a thing of its own, and
-no word that is asked for stands in a prompt.
+no word that is asked for stands in a prompt. Adjectives were chosen among those that the default model tells apart.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The corrupt prompt has other addends with another sum; both are below ten. What is asked are unordered pairs of addends:
 each is asked in one group only, in both orders, and none stands in an example. A digit, and the space before it, are
-tokens of their own in the default model.
+tokens of their own in the default model. Sums were chosen among those that the default model can do.
 """
 
 from __future__ import annotations
