@@ -18,7 +18,7 @@ from typing import Any
 
 #: Metrics of the last position's logits; each is oriented so that higher supports the answer.
 METRICS = ("logit_diff", "logprob", "accuracy")
-_SPLITS = {"fit": 0.4, "select": 0.2, "report": 0.4}
+SPLITS = {"fit": 0.4, "select": 0.2, "report": 0.4}
 _FEWEST_GROUPS = 6
 _REQUIRED = {"clean", "corrupt", "answer", "foil"}
 #: Roles that every pair has without naming them: the first token that differs, and the last.
@@ -144,8 +144,8 @@ class Task:
         """The items of one split, or of "all"."""
         if name == "all":
             return self.items
-        if name not in _SPLITS:
-            raise ValueError(f"a split is one of {', '.join(_SPLITS)} or all, not {name!r}")
+        if name not in SPLITS:
+            raise ValueError(f"a split is one of {', '.join(SPLITS)} or all, not {name!r}")
         if not self.has_splits:
             raise ValueError(
                 f"{self.name or 'this task'} has {len(self.groups)} groups and needs {_FEWEST_GROUPS} to be split; "
@@ -161,7 +161,7 @@ class Task:
             sizes[str(item.group)] = sizes.get(str(item.group), 0) + 1
         order = sorted(sizes)
         random.Random(self.seed).shuffle(order)
-        missing = {name: share * len(self.items) for name, share in _SPLITS.items()}
+        missing = {name: share * len(self.items) for name, share in SPLITS.items()}
         homes = {}
         for group in order:
             homes[group] = max(missing, key=lambda name: missing[name])

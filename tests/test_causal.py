@@ -286,3 +286,70 @@ def test_nothing_is_labelled_with_weights_it_is_not_of(
     assert again.provenance == expected.provenance and again.provenance["weights"] != before
     np.testing.assert_allclose(again.values, expected.values, atol=1e-5)
     other.close()
+
+
+@pytest.mark.parametrize("shape", ["llama", "gemma2"])
+def test_zero_in_the_middle_of_a_block_is_zero(shape: str) -> None:
+    """Without biases nothing is added to nothing: the same as zero after the block, to the last digit."""
+    from .conftest import _small
+
+    small = _small(shape)
+    task = mi.Task((mi.Pair(CLEAN, CORRUPT, "a", " John"),), metric="logprob")
+    mid, post = (mi.locate.causal(small.model, task, "residual", "zero", part=part) for part in ("mid", "post"))
+    np.testing.assert_allclose(mid.values, post.values, atol=1e-5)
+    for position in (0, -1):
+        recipe = mi.steer.switch_off([mi.Site("residual", 0, part="mid", position=position)], kind="zero")
+        after = mi.run(small.model, CLEAN, recipe).logits[-1].log_softmax(-1)
+        before = mi.run(small.model, CLEAN).logits[-1].log_softmax(-1)
+        change = float((after - before)[small.model.single("a")])
+        assert mid.values[0, position] == pytest.approx(change, abs=1e-4)
+
+
+def test_a_mixture_of_experts_has_no_neurons() -> None:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from . import tiny
+
+    sizes = {"hidden_size": 24, "intermediate_size": 28, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = AutoConfig.for_model("mixtral", vocab_size=400, num_key_value_heads=2, num_local_experts=3, **sizes)
+    hf = AutoModelForCausalLM.from_config(config).eval()
+    hf.config.architectures = [type(hf).__name__]
+    model = mi.Model(hf, tiny.tokenizer(), "tiny mixtral")
+    task = mi.Task((mi.Pair(CLEAN, CORRUPT, "a", " John"),), metric="logprob")
+    recipe = mi.steer.scale([mi.Site("neuron", 1, 25)], 0)
+    for use in (
+        lambda: mi.locate.causal(model, task, "neurons"),
+        lambda: mi.locate.gradient(model, task, "neurons"),
+        lambda: mi.locate.gradient(model, task, "heads", "relp"),
+        lambda: mi.run(model, CLEAN, recipe),
+    ):
+        with pytest.raises(ValueError, match="mixture of experts"):
+            use()
+    model.close()
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"reference": "The cat", "method": "mean"}, "list of texts"),
+        ({"reference": [], "method": "mean"}, "list of texts"),
+        ({"pairs": [(3, 2)], "method": "zero"}, "a method of its own"),
+        ({"pairs": [(3.7, 2)]}, "query position, key position"),
+        ({"pairs": (3, 2)}, "query position, key position"),
+        ({"sites": "L0H1"}, "list of Sites"),
+        ({"sites": mi.Site("head", 0, 0)}, "list of Sites"),
+        ({"sites": [mi.Site("head", 9, 0)]}, "has layers 0 to 2"),
+        ({"split": "test"}, "a split is one of"),
+    ],
+)
+def test_likely_slips_are_refused_in_words(llama: Tiny, fields: Any, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        mi.locate.causal(llama.model, llama.pair, progress=False, **fields)
+
+
+def test_the_mean_of_an_estimate_is_that_of_the_map(llama: Tiny) -> None:
+    exact = mi.locate.causal(llama.model, llama.pair, "heads", "mean", progress=False)
+    guess = mi.locate.gradient(llama.model, llama.pair, "heads", base="mean", progress=False)
+    means = [mi.locate.gradient(llama.model, llama.pair, "heads", base=base, progress=False) for base in ("noise",)]
+    assert exact.provenance["mean"] == "by position"
+    np.testing.assert_allclose(guess.values, means[0].values / 2, atol=1e-5)  # halfway between the two prompts

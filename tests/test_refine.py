@@ -80,3 +80,12 @@ def test_the_view_draws_estimates_as_estimates(llama: Tiny, monkeypatch: pytest.
     view.wait()
     assert drawn[0][0].estimated.all() and view.panels[0].estimated is None
     assert view.panels[1].estimated is None
+
+
+def test_neurons_without_an_estimate_are_made_exact_and_none_is_refused(llama: Tiny) -> None:
+    sites = [mi.Site("neuron", 0, 3), mi.Site("neuron", 1, 0)]
+    task = [llama.pair, mi.Pair(llama.pair.corrupt, llama.pair.clean, llama.pair.foil, llama.pair.answer)]
+    *_, last = mi.locate.refine(llama.model, task, "neurons", "resample", sites=sites)
+    assert last.values.count() == 2 and last.estimated is None
+    with pytest.raises(ValueError, match="top must be at least one"):
+        next(mi.locate.refine(llama.model, llama.pair, "neurons", top=0))

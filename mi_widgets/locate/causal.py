@@ -17,7 +17,7 @@ pairs     base = the clean run; a head's attention from chosen queries to chosen
 
 What it does not show: components that stand in for each other (each alone has no effect, together they do), and
 whether a head reads or writes what matters. Cost: one pass of both prompts, and for each cell the blocks after its own
-and the positions after the first that it changes, batched (see `model.sweep`); `estimate` says how much, and
+and the positions after the first that it changes, batched (see `model.sweep`); `cost` says how much, and
 `benchmarks/locate.py` measures it.
 """
 
@@ -37,6 +37,7 @@ import torch
 from ..grid import Grid
 from ..intervention import Recipe, Reference
 from ..model import Model, Plan, hook_name
+from ..model.hooks import check_site
 from ..model.sweep import MOST_TOKENS, megabytes
 from ..run import pair_ids
 from ..site import Site
@@ -150,6 +151,8 @@ class _Map:
     def __init__(self, model: Model, task: Task, question: Question) -> None:
         self.model, self.metric, self.question = model, str(task.metric), question
         self.case = lru_cache(maxsize=_CASES)(self._case)
+        for site in question.sites or ():
+            check_site(model, site)
         gap, bos = (lambda pair: self.case(pair).gap), question.prepend_bos
         self.pairs = Pairs.of(model, task, question.split, question.patches, METRICS, bos, gap)
         self.axes = tuple(self.pairs.axis(name, question.kind, question.site_part) for name in question.axes)

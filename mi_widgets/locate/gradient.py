@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,8 @@ def gradient(
     model, task = Model.of(model), Task.of(task)
     plan = _Plan.of(objects, method, base, part, steps, rule)
     pairs = model.do(lambda: Pairs.of(model, task, split, plan.base in ("denoise", "noise")))
-    estimate = model.do(lambda: _Estimate(plan, pairs, Reference(tuple(reference or pairs.texts))))
+    texts = Reference(pairs.texts if reference is None else reference)  # type: ignore[arg-type]
+    estimate = model.do(lambda: _Estimate(plan, pairs, texts))
     tick, maps, gaps = ticker(progress, "pair"), [], []
     for row in range(len(pairs.solved)):
         values, gap = model.do(lambda row=row: estimate.of(row))
@@ -180,6 +182,8 @@ class _Estimate:
 
     def __post_init__(self) -> None:
         plan = self.plan
+        if plan.method == "relp" and self.model.has_experts:
+            raise ValueError(f"{self.model.name} is a mixture of experts, for which relp has no rule; use atp or ig")
         object.__setattr__(self, "axes", tuple(self.pairs.axis(name, plan.kind, plan.part) for name in plan.axes))
 
     @property
@@ -208,6 +212,16 @@ class _Estimate:
             steps = [new.float() - old.float() for new, old in zip(self._there(source, here), here, strict=True)]
         return self._folded(steps, slopes), 0.0
 
+    @cached_property
+    def _by_position(self) -> list[torch.Tensor] | None:
+        """Each layer's means by position, where all prompts have one length: as `causal` takes them."""
+        prompts = [self.model.ids(text) for text in self.reference.texts]
+        cleans = (self.pairs.ids(pair)[0] for pair in self.pairs.solved)
+        if len({ids.shape[1] for ids in (*prompts, *cleans)}) > 1:
+            return None
+        runs = [backward.activations(self.model, ids, self.plan.family) for ids in prompts]
+        return [torch.stack([x[0] for x in layer]).mean(0) for layer in zip(*runs, strict=True)]
+
     @property
     def _rule(self) -> str:
         return "relp" if self.plan.method == "relp" else ""
@@ -216,6 +230,8 @@ class _Estimate:
         """What the causal method would put in the place of `here` [pos, ...], layer by layer."""
         if self.plan.base == "zero":
             return [torch.zeros_like(x) for x in here]
+        if self.plan.base == "mean" and self._by_position is not None:
+            return self._by_position
         if self.plan.base == "mean":
             names = backward.names(self.model, self.plan.family)
             means = [self.model.means(self.reference, name) for name in names]

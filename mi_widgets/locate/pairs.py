@@ -17,7 +17,7 @@ from ..grid import Axis
 from ..model import Model
 from ..run import metric_name, pair_ids, pair_reader
 from ..site import Site
-from ..task import Pair, Task
+from ..task import SPLITS, Pair, Task
 from .places import Places
 
 _SOLVED = 1.0
@@ -60,7 +60,7 @@ class Pairs:
                 f"the metric must be {', '.join(metrics[:-1])} or {metrics[-1]}, read at the last position, "
                 f"not {task.metric!r}"
             )
-        items = tuple(task.split(split) if task.has_splits else task.items)
+        items = tuple(task.split(split if task.has_splits or split not in SPLITS else "all"))
         every = cls(model, task, items, items, model.provenance, prepend_bos)
         if patching:
             for pair in items:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
@@ -47,13 +48,27 @@ class Question:
             raise ValueError(f"objects must be one of {', '.join(OBJECTS)}, not {self.objects!r}")
         if self.method not in (*METHODS, "vector"):
             raise ValueError(f"method must be one of {', '.join(METHODS)}, not {self.method!r}")
+        if isinstance(self.sites, (str, Site)):
+            raise ValueError(f"sites is a list of Sites, such as [Site('head', 1, 0)], not {self.sites!r:.80}")
         if self.sites is not None and not len(self.sites):
             raise ValueError("sites is empty: name at least one cell, or leave it out for all")
         if self.pairs is not None and (self.objects not in ("heads", "pattern") or self.vector is not None):
             raise ValueError("pairs cut attention from queries to keys: they go with objects='heads' and no vector")
-        if self.pairs is not None and not len(self.pairs):
-            raise ValueError("pairs is empty: name at least one (query position, key position)")
+        self._check_pairs()
+        if isinstance(self.reference, str) or (self.reference is not None and not len(self.reference)):
+            raise ValueError(f"reference is a list of texts, not {self.reference!r:.80}")
         self._check_vector()
+
+    def _check_pairs(self) -> None:
+        if self.pairs is None:
+            return
+        if self.method != "denoise":
+            raise ValueError("pairs is a method of its own: leave method out")
+        if not len(self.pairs):
+            raise ValueError("pairs is empty: name at least one (query position, key position)")
+        for pair in self.pairs:
+            if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(isinstance(p, Integral) for p in pair):
+                raise ValueError(f"pairs are (query position, key position), such as [(14, 2)], not {pair!r:.80}")
 
     def _check_vector(self) -> None:
         if self.method == "vector" and self.vector is None:

@@ -20,7 +20,7 @@ from ..grid import Grid
 from ..model import Model, Stopped, WeightsChanged
 from ..task import Pair, Task
 from .causal import steps
-from .gradient import fair, gradient
+from .gradient import BASES, fair, gradient
 from .progress import Progress
 
 #: What the gradient cannot answer: maps with one of these start empty.
@@ -48,6 +48,8 @@ def refine(
     the estimate. Other arguments as in `causal`. `WeightsChanged` is raised instead of a last Grid of two models.
     """
     model, task = Model.of(model), Task.of(task)
+    if top < 1:
+        raise ValueError(f"top must be at least one neuron, not {top}")
     with suppress(Stopped):
         guess = _guess(model, task, objects, method, part, split, stop, more) if preview else None
         if guess is not None:
@@ -72,7 +74,7 @@ def _guess(
     how = "atp_qk" if objects in ("q", "k") else "atp"
     if any(more.get(name) is not None for name in _BEYOND) or task.metric not in ("logit_diff", "logprob"):
         return None
-    if objects != "neurons" and not fair(objects, method, how):
+    if method not in BASES or (objects != "neurons" and not fair(objects, method, how)):
         return None
 
     def heed(done: int, total: int) -> None:

@@ -125,6 +125,8 @@ class _Asked:
             raise ValueError(f"value must be one of {', '.join(VALUES)}, not {self.value!r}")
         if (self.value == "logit_diff") != (self.answer is not None and self.foil is not None):
             raise ValueError("value='logit_diff' needs answer= and foil=, and they are for it alone")
+        if (self.answer is None) != (self.foil is None):
+            raise ValueError("give both answer= and foil=, or neither; for one token use target=")
         if self.whole:
             return
         if self.value in ("rank", "kl"):

@@ -255,11 +255,21 @@ class Model:
         return self.points.keys()
 
     def count(self, site: Site) -> int | None:
-        """How many heads (key-value heads for `k` and `v`) or neurons a layer has; None when it is not known."""
+        """How many heads (key-value heads for `k` and `v`) or neurons a layer has; None when it is not known.
+
+        Raises ValueError for the neurons of a mixture of experts.
+        """
         if site.kind == "head":
             grouped = getattr(self.twin.cfg, "n_key_value_heads", None) if site.part in ("k", "v") else None
             return grouped or self.n_heads
+        if site.kind == "neuron" and self.has_experts:
+            raise ValueError(f"{self.name} is a mixture of experts: its blocks have no one set of neurons")
         return getattr(self.twin.cfg, "d_mlp", None) if site.kind == "neuron" else None
+
+    @property
+    def has_experts(self) -> bool:
+        """Whether a block's MLP is a mixture of experts."""
+        return any("moe" in type(getattr(block, "mlp", None)).__name__.lower() for block in self.twin.blocks)
 
     def width(self, site: Site) -> int:
         """How many numbers a site has at one position."""

@@ -79,8 +79,8 @@ def as_hooks(edits: Sequence[Edit]) -> list[tuple[str, Any]]:
 def points_of(name: str, change: Change) -> list[tuple[str, Any]]:
     """The hooks that make a change: one at its own name; for the residual stream before the MLP two others.
 
-    An edit of what ln2 reads would miss the residual stream itself. So what enters the block is remembered, and what
-    the change does to their sum is added to the attention's output (on a post-norm block, to the post-norm's).
+    An edit of what ln2 reads would miss the residual stream itself. So what enters the block is remembered, and the
+    attention's output (on a post-norm block, the post-norm's) becomes what is missing to the changed sum.
     """
     block, _, point = name.rpartition(".")
     if point != _MID:
@@ -88,8 +88,10 @@ def points_of(name: str, change: Change) -> list[tuple[str, Any]]:
     entered: list[torch.Tensor] = []
 
     def add(x: torch.Tensor) -> torch.Tensor:
-        mid = entered.pop() + x
-        return x + (change(mid) - mid)
+        before = entered.pop()
+        mid = before + x
+        wanted = change(mid)
+        return torch.where(wanted == mid, x, wanted - before)  # so that their sum is what is wanted: 0 is 0
 
     return [(f"{block}.hook_resid_pre", _listener(entered)), (f"{block}.hook_attn_out", _as_hook(add))]
 

@@ -30,8 +30,9 @@ def mid(block, change):
     def remember(x, hook):
         entered[:] = [x]
     def hook_fn(x, hook):
-        before = entered.pop() + x
-        return x + (change(before, hook) - before)
+        before = entered.pop()
+        wanted = change(before + x, hook)
+        return torch.where(wanted == before + x, x, wanted - before)
     return (block + ".hook_resid_pre", remember), (block + ".hook_attn_out", hook_fn)
 '''
 _MEANS = '''
