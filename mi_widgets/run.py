@@ -122,7 +122,7 @@ def generate(
     are absolute: position 5 is the prompt's sixth token also while later tokens are made. on_text is called with the
     text so far after each token.
     """
-    model = Model.of(model)
+    model, recipe = Model.of(model), checked(recipe)
 
     def work() -> str:
         new: list[int] = []

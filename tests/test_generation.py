@@ -131,3 +131,8 @@ def test_a_position_outside_the_prompt_is_refused(llama: Tiny) -> None:
     d = direction(llama.model.d_model)
     with pytest.raises(ValueError, match="touches nothing"):
         mi.generate(llama.model, CLEAN, d.add(1.0, [15]), max_new_tokens=NEW)
+
+
+def test_a_selection_in_place_of_a_recipe_is_named(llama: Tiny) -> None:
+    with pytest.raises(TypeError, match="switch_off"):
+        mi.generate(llama.model, CLEAN, mi.Selection((mi.Site("head", 0, 0),)))  # type: ignore[arg-type]

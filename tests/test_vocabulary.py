@@ -109,7 +109,7 @@ def test_readings_are_the_largest_probabilities_in_order(small: Tiny) -> None:
 def test_the_last_position_comes_first(llama: Tiny, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     whole = mi.locate.lens(llama.model, CLEAN, value=value)
     room = 4 * llama.plain.unembed.weight.shape[0] * tiny.LAYERS * 4  # four columns
-    monkeypatch.setitem(mi.locate.lens.__globals__, "_BYTES", room)
+    monkeypatch.setattr("mi_widgets.model.readout._BYTES", room)
     heard: list[tuple[int, int]] = []
     steps = list(mi.locate.lens_steps(llama.model, CLEAN, value=value, progress=lambda *counts: heard.append(counts)))
     length = llama.ids().shape[1]
@@ -272,7 +272,7 @@ def test_what_cannot_be_read_is_refused_in_words(llama: Tiny, fields: Any, why: 
 
 
 def test_a_lens_that_is_stopped_keeps_what_it_has(llama: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(mi.locate.lens.__globals__, "_BYTES", 1)
+    monkeypatch.setattr("mi_widgets.model.readout._BYTES", 1)
     stop = Event()
     steps = mi.locate.lens_steps(llama.model, CLEAN, stop=stop)
     first = next(steps)

@@ -165,7 +165,7 @@ def test_words_are_their_ids(llama: Tiny) -> None:
 
 def test_long_lists_are_unembedded_in_chunks(llama: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = mi.locate.ov_circuit(llama.model, site(), TOKENS, OTHERS)
-    monkeypatch.setattr("mi_widgets.model.circuit._LOGITS", 2 * 4 * llama.model.twin.cfg.d_vocab)
+    monkeypatch.setattr("mi_widgets.model.readout._BYTES", 2 * 4 * llama.model.twin.cfg.d_vocab)
     np.testing.assert_allclose(
         mi.locate.ov_circuit(llama.model, site(), TOKENS, OTHERS).values, whole.values, atol=1e-5
     )

@@ -91,25 +91,20 @@ def causal(
     """
     question = Question(objects, method, part, sites, pairs, vector, recipe, reference, split, prepend_bos)
     model, task = Model.of(model), Task.of(task)
-    under_way = model.do(lambda: _Map(model, task, question))
-    return deque(_steps(model, under_way, progress), maxlen=1).pop()
+    return deque(steps(model, task, question, progress), maxlen=1).pop()
 
 
 def steps(
-    model: Model,
-    task: Task,
-    objects: str,
-    method: str,
-    part: str | None,
-    split: str,
-    progress: Progress,
-    stop: Event | None,
-    **more: Any,
+    model: Model, task: Task, question: Question, progress: Progress, stop: Event | None = None
 ) -> Iterator[Grid]:
-    """The exact map while it grows, the last layers first; cells that are not done yet are masked. See `refine`."""
-    question = Question(objects=objects, method=method, part=part, split=split, **more)
+    """The exact map while it grows, the last layers first; cells that are not done yet are masked. See `refine`.
+
+    Each step runs on the worker, wherever the caller is.
+    """
     under_way = model.do(lambda: _Map(model, task, question), stop)
-    yield from _steps(model, under_way, progress, stop)
+    steps = under_way.fill(ticker(progress, says=lambda: str(model.do(lambda: under_way.cost))))
+    while (grid := model.do(lambda: next(steps, None), stop)) is not None:
+        yield grid
 
 
 @dataclass(frozen=True)
@@ -136,13 +131,6 @@ def cost(model: Any, task: Task | Pair | Sequence[Pair], objects: str = "heads",
     question = Question(objects=objects, **more)
     model, task = Model.of(model), Task.of(task)
     return model.do(lambda: _Map(model, task, question).cost)
-
-
-def _steps(model: Model, under_way: _Map, progress: Progress, stop: Event | None = None) -> Iterator[Grid]:
-    """Each step on the worker, wherever the caller is."""
-    steps = under_way.fill(ticker(progress, says=lambda: str(model.do(lambda: under_way.cost))))
-    while (grid := model.do(lambda: next(steps, None), stop)) is not None:
-        yield grid
 
 
 class _Map:
@@ -206,8 +194,7 @@ class _Map:
         texts = self._texts()
         prompts = [self.model.ids(text, self.question.prepend_bos) for text in texts]
         both = [self.pairs.ids(pair) for pair in self.pairs.solved]
-        lengths = {ids.shape[1] for ids in (*prompts, *(clean for clean, _ in both))}
-        by, steps = "position" if len(lengths) == 1 else "pooled", list[tuple[int, ...]]()
+        by, steps = "position" if self.pairs.line_up(prompts) else "pooled", list[tuple[int, ...]]()
         if self.places is not None and self.places.words == "roles" and self.question.reference is None:
             alike = [(ids, own) for pair, own in zip(both, self.places.steps, strict=True)
                      for ids in pair if ids.shape == pair[0].shape]  # fmt: skip

@@ -40,6 +40,7 @@ from ..model import Model, backward
 from ..task import Pair, Task
 from .pairs import Pairs, last_value, mean
 from .progress import Progress, ticker
+from .source import Means, means
 
 METHODS = ("atp", "atp_qk", "ig", "relp", "grad_x_input")
 BASES = ("denoise", "noise", "zero", "mean")
@@ -213,14 +214,11 @@ class _Estimate:
         return self._folded(steps, slopes), 0.0
 
     @cached_property
-    def _by_position(self) -> list[torch.Tensor] | None:
-        """Each layer's means by position, where all prompts have one length: as `causal` takes them."""
+    def _means(self) -> Means:
+        """The means that `causal` puts in: by position where the prompts line up, else pooled."""
         prompts = [self.model.ids(text) for text in self.reference.texts]
-        cleans = (self.pairs.ids(pair)[0] for pair in self.pairs.solved)
-        if len({ids.shape[1] for ids in (*prompts, *cleans)}) > 1:
-            return None
-        runs = [backward.activations(self.model, ids, self.plan.family) for ids in prompts]
-        return [torch.stack([x[0] for x in layer]).mean(0) for layer in zip(*runs, strict=True)]
+        by = "position" if self.pairs.line_up(prompts) else "pooled"
+        return means(self.model, prompts, backward.names(self.model, self.plan.family), None, by)
 
     @property
     def _rule(self) -> str:
@@ -230,15 +228,9 @@ class _Estimate:
         """What the causal method would put in the place of `here` [pos, ...], layer by layer."""
         if self.plan.base == "zero":
             return [torch.zeros_like(x) for x in here]
-        if self.plan.base == "mean" and self._by_position is not None:
-            return self._by_position
         if self.plan.base == "mean":
             names = backward.names(self.model, self.plan.family)
-            means = [self.model.means(self.reference, name) for name in names]
-            return [
-                torch.cat([first[None], rest.expand(len(x) - 1, *rest.shape)])
-                for (first, rest), x in zip(means, here, strict=True)
-            ]
+            return [self._means.of(name, len(x)) for name, x in zip(names, here, strict=True)]
         return [x[0] for x in backward.activations(self.model, source, self.plan.family)]
 
     def _folded(self, steps: Sequence[torch.Tensor], slopes: Sequence[torch.Tensor]) -> torch.Tensor:

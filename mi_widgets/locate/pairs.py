@@ -100,6 +100,11 @@ class Pairs:
         """The clean and corrupt prompts of all items, each once."""
         return tuple(dict.fromkeys(text for pair in self.items for text in (pair.clean, pair.corrupt)))
 
+    def line_up(self, prompts: Sequence[torch.Tensor]) -> bool:
+        """Whether prompts [1, pos] and all clean ones have one length, so that means are taken by position."""
+        cleans = (self.ids(pair)[0] for pair in self.solved)
+        return len({ids.shape[1] for ids in (*prompts, *cleans)}) == 1
+
     @cached_property
     def places(self) -> Places:
         """What their position axis means, and each pair's own positions on it."""

@@ -22,6 +22,7 @@ from ..task import Pair, Task
 from .causal import steps
 from .gradient import BASES, fair, gradient
 from .progress import Progress
+from .question import Question
 
 #: What the gradient cannot answer: maps with one of these start empty.
 _BEYOND = ("sites", "pairs", "vector", "recipe", "prepend_bos")
@@ -47,32 +48,25 @@ def refine(
     preview: whether estimates come first, where they are fair. top: how many neurons are made exact, the strongest of
     the estimate. Other arguments as in `causal`. `WeightsChanged` is raised instead of a last Grid of two models.
     """
+    question = Question(objects=objects, method=method, part=part, split=split, **more)
     model, task = Model.of(model), Task.of(task)
     if top < 1:
         raise ValueError(f"top must be at least one neuron, not {top}")
     with suppress(Stopped):
-        guess = _guess(model, task, objects, method, part, split, stop, more) if preview else None
+        guess = _guess(model, task, question, stop) if preview else None
         if guess is not None:
             yield guess
             if objects == "neurons":
-                more["sites"] = [site for site, _ in guess.top(top)]
-        for grid in steps(model, task, objects, method, part, split, progress, stop, **more):
+                question = replace(question, sites=[site for site, _ in guess.top(top)])
+        for grid in steps(model, task, question, progress, stop):
             yield grid if guess is None else _over(guess, grid)
 
 
-def _guess(
-    model: Model,
-    task: Task,
-    objects: str,
-    method: str,
-    part: str | None,
-    split: str,
-    stop: Event | None,
-    more: dict[str, Any],
-) -> Grid | None:
+def _guess(model: Model, task: Task, question: Question, stop: Event | None) -> Grid | None:
     """The estimate, where there is a fair one."""
+    objects, method = question.objects, question.method
     how = "atp_qk" if objects in ("q", "k") else "atp"
-    if any(more.get(name) is not None for name in _BEYOND) or task.metric not in ("logit_diff", "logprob"):
+    if any(getattr(question, name) is not None for name in _BEYOND) or task.metric not in ("logit_diff", "logprob"):
         return None
     if method not in BASES or (objects != "neurons" and not fair(objects, method, how)):
         return None
@@ -81,7 +75,8 @@ def _guess(
         if stop is not None and stop.is_set():
             raise Stopped("stopped")
 
-    return gradient(model, task, objects, how, method, part, split, heed, reference=more.get("reference"))
+    part, split, reference = question.part, question.split, question.reference
+    return gradient(model, task, objects, how, method, part, split, heed, reference=reference)
 
 
 def _over(guess: Grid, exact: Grid) -> Grid:

@@ -77,12 +77,17 @@ class Means:
 
     def plans(self, model: Model, case: Case, site: Site, step: int | None) -> list[Plan]:
         """One plan."""
-        values, length = self.values[hook_name(site)], case.base.length
-        if self.by == "role":
-            values = values[step][None].expand(length, *values.shape[1:])
-        elif self.by == "pooled":
-            values = torch.cat([values[:1], values[1:].expand(length - 1, *values.shape[1:])])
+        values = self.of(hook_name(site), case.base.length, step)
         return [[put(model, site, own(values, site), case.base.clock)]]
+
+    def of(self, name: str, length: int, step: int | None = None) -> torch.Tensor:
+        """The means of a hook for a prompt, [pos, ...]; by role those of one step of the axis, at every position."""
+        values = self.values[name]
+        if self.by == "role":
+            return values[step][None].expand(length, *values.shape[1:])
+        if self.by == "pooled":
+            return torch.cat([values[:1], values[1:].expand(length - 1, *values.shape[1:])])
+        return values
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,6 @@ OBJECTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "neurons": ("neuron", "post", ("layer", "neuron")),
 }
 VALUES = ("prob", "rank", "kl", "logit_diff")
-_BYTES = 25 << 20  # of float32 logits at a time: 133 vectors of a vocabulary of 49152
 _TOP = 5
 _BLOCK = 64
 _LOG2E = math.log2(math.e)
@@ -200,7 +199,7 @@ class _Lens:
         names = backward.names(self.model, family)
         last = backward.names(self.model, ("residual", "post"))[-1]
         caught, own = readout.streams(self.model, self.ids, list(dict.fromkeys([*names, last])), self.recipe)
-        length, width = self.ids.shape[1], max(1, _rows(own) // len(names))
+        length, width = self.ids.shape[1], max(1, readout.rows(self.model) // len(names))
         ends = [length, *range(length - 1, 0, -width)]
         starts = [length - 1, *(max(0, end - width) for end in ends[1:])]
         for start, end in zip(starts, ends, strict=True):
@@ -266,8 +265,8 @@ class _Lens:
         scales = [name.replace("attn.hook_z", "ln1_post.hook_scale") for name in names]
         last = backward.names(model, ("residual", "post"))[-1]
         present = [name for name in scales if name in model.points]
-        caught, own = readout.streams(model, self.ids, [*names, *present, last], self.recipe)
-        step = max(1, _rows(own) // model.n_heads)
+        caught, _ = readout.streams(model, self.ids, [*names, *present, last], self.recipe)
+        step = max(1, readout.rows(model) // model.n_heads)
         for start in range(0, model.n_layers, step):
             model.worker.check()
             layers = range(start, min(start + step, model.n_layers))
@@ -354,11 +353,6 @@ class _Lens:
             )
         check = "" if self.check is None else f" (log-probabilities within {self.check:.1g} at the last position)"
         return f"{_SIGNS[self.asked.value]} The last row is the model's own output{check}."
-
-
-def _rows(logits: torch.Tensor) -> int:
-    """How many vectors may be unembedded at a time."""
-    return _BYTES // (4 * logits.shape[-1])
 
 
 def _top(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

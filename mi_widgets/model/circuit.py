@@ -19,12 +19,11 @@ from transformer_lens.model_bridge.generalized_components.position_embeddings_at
 
 from ..site import Site
 from .hooks import attached, check_site
-from .readout import contribution
+from .readout import contribution, rows
 
 if TYPE_CHECKING:
     from .gate import Model
 
-_LOGITS = 25 << 20  # bytes of float32 logits at a time
 _GATES = ("hook_gate", "hook_q_gate")
 #: A pass through the last block goes on to the unembedding, which nobody reads: one vector is enough for it.
 _UNREAD: tuple[str, Any] = ("unembed.hook_in", lambda x, hook: x[:1, -1:])
@@ -70,9 +69,9 @@ def to_logits(model: Model, writes: torch.Tensor, targets: Sequence[int]) -> tor
     """
     one = torch.arange(model.d_model, dtype=writes.dtype, device=writes.device)
     one = (one - one.mean()) / one.std(correction=0)
-    chunks = writes.split(max(1, _LOGITS // (4 * model.twin.cfg.d_vocab)))
+    chunks = writes.split(rows(model))
     few = list(targets)
-    return torch.cat([contribution(model, rows, one.expand_as(rows))[:, few] for rows in _checked(model, chunks)])
+    return torch.cat([contribution(model, some, one.expand_as(some))[:, few] for some in _checked(model, chunks)])
 
 
 def _checked(model: Model, chunks: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:

@@ -353,6 +353,16 @@ class Model:
 
         keep: what to keep of each; a reduction here means that large ones are never all held at once.
         """
+        return self.observe(ids, names, recipe, keep)[0]
+
+    def observe(
+        self,
+        ids: torch.Tensor,
+        names: Sequence[str],
+        recipe: Recipe | None = None,
+        keep: Callable[[torch.Tensor], Any] = torch.clone,
+    ) -> tuple[dict[str, Any], torch.Tensor]:
+        """What `capture` gives, and the last position's logits [batch, d_vocab] of the same pass."""
         kept: dict[str, Any] = {}
 
         def keeper(name: str) -> Any:
@@ -362,11 +372,11 @@ class Model:
             return look
 
         edits = hooks.as_hooks(self.compile(recipe, hooks.Clock(ids.shape[1])))
-        self.forward(ids, [*edits, *((name, keeper(name)) for name in names)])
+        last = self.last_logits(ids, [*edits, *((name, keeper(name)) for name in names)])
         silent = [name for name in names if name not in kept]
         if silent:
             raise ValueError(f"{self.name} never reaches {silent[0]}: nothing to show")
-        return kept
+        return kept, last
 
     def activations(self, prompt: str, name: str) -> torch.Tensor:
         """The activation [pos, ...] of one hook on one prompt; its whole family (all layers) is kept for reuse."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..site import Site
-from .backward import activations, names
+from .backward import names
 from .hooks import hook_name
 
 if TYPE_CHECKING:
@@ -35,11 +35,8 @@ class Put:
 
 def writes(model: Model, ids: torch.Tensor) -> dict[str, torch.Tensor]:
     """What every head and FFN gives on a prompt: {hook name: [pos, ...]}."""
-    return {
-        name: x[0]
-        for family in _WRITERS
-        for name, x in zip(names(model, family), activations(model, ids, family), strict=True)
-    }
+    caught = model.capture(ids, [name for family in _WRITERS for name in names(model, family)])
+    return {name: x[0] for name, x in caught.items()}
 
 
 def received(

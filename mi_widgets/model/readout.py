@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .gate import Model
 
 _SCALE = "ln_final.hook_scale"
+_BYTES = 25 << 20
 
 
 def edits(model: Model, ids: torch.Tensor, recipe: Recipe | None) -> list[tuple[str, Any]]:
@@ -35,17 +36,13 @@ def streams(
 
     No other position is unembedded: logits of a whole prompt are larger than all its residual streams.
     """
-    kept: dict[str, torch.Tensor] = {}
+    kept, last = model.observe(ids, names, recipe, keep=lambda x: x[0].clone())
+    return kept, last[0].float()
 
-    def keeper(name: str) -> Any:
-        return lambda x, hook: kept.__setitem__(name, x[0].clone())
 
-    hooks = [*edits(model, ids, recipe), *((name, keeper(name)) for name in names)]
-    own = model.last_logits(ids, hooks)[0].float()
-    silent = [name for name in names if name not in kept]
-    if silent:
-        raise ValueError(f"{model.name} never reaches {silent[0]}: nothing to show")
-    return kept, own
+def rows(model: Model) -> int:
+    """How many vectors are unembedded at a time: 25 MiB of float32 logits, 133 of a vocabulary of 49152."""
+    return max(1, _BYTES // (4 * model.twin.cfg.d_vocab))
 
 
 def logits(model: Model, x: torch.Tensor, tokens: Sequence[int] | None = None) -> torch.Tensor:
