@@ -13,10 +13,12 @@ from typing import Any
 
 from . import improve, locate, steer, tasks
 from .card import Card
+from .direction import Direction
 from .grid import Grid
 from .improve import evaluate
-from .intervention import Direction, Intervention, Recipe, Reference
+from .intervention import Intervention, Recipe
 from .model import Model, load
+from .reference import Reference
 from .run import Run, generate, run
 from .selection import Selection
 from .site import Site

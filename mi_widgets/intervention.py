@@ -1,130 +1,83 @@
-"""Intervention, Recipe, Direction: what is done, where, how strongly. Plain data, no torch.
+"""Intervention and Recipe: what is done to a model, where, how strongly. Plain data, no torch.
 
 A Recipe is an ordered tuple of Interventions. The model room compiles it to functional hooks; it can also be written
-as code, saved as JSON of a closed schema, and composed with `+`. Every intervention is a function f of an activation x
-and a strength s, and does x + s · (f(x) − x): s = 0 is no edit at all, s = 1 is f itself.
+as code, as edited weights, and as JSON of a closed schema, and composed with `+`. Every intervention is a function f of
+an activation x and a strength s, and does x + s · (f(x) − x): s = 0 is no edit at all, s = 1 is f itself.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from .delta import Delta
+from .direction import Direction, is_finite
+from .reference import Reference
 from .site import Site
 
 if TYPE_CHECKING:
     from .model import Model
 
-_FORMAT = "mi_widgets.recipe/1"
-_INLINE_BYTES = 8192
 #: What each operation needs besides its site.
-_NEEDS = {
+NEEDS: dict[str, tuple[str, ...]] = {
     "zero": (),
     "mean": ("reference",),
+    "resample": ("reference", "seed"),
     "scale": ("amount",),
+    "clamp": ("low", "high"),
     "replace": ("prompt",),
+    "knock_out": (),
     "add": ("direction", "amount"),
+    "rotate": ("direction", "amount"),
+    "project_out": ("direction",),
+    "delta": ("delta",),
 }
+VALUES = ("amount", "low", "high", "seed", "prompt", "reference", "direction", "delta")
+#: Which of a text's positions an intervention without a position of its own edits.
+WHERE = ("all", "prompt", "generated")
 
 
 @dataclass(frozen=True)
-class Reference:
-    """Texts over which a mean is taken. Position 0 keeps its own mean; the other positions are pooled."""
+class Condition:
+    """A prompt is edited only when the residual stream x after block `direction.layer` has x · v > `above`.
 
-    texts: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "texts", _texts("a reference set", self.texts))
-        if not self.texts:
-            raise ValueError("a reference set needs at least one text")
-
-    @property
-    def hash(self) -> str:
-        """The first 16 hex digits of the texts' SHA-256."""
-        return hashlib.sha256(json.dumps(self.texts).encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True, eq=False)
-class Direction:
-    """A unit vector in the residual stream after block `layer`, with the scale that gives its strength a meaning.
-
-    vector: float32 [d_model], length 1.
-    layer: the block after which it lives (`resid_post`).
-    norm: median residual norm at that layer, position 0 excluded: one unit of strength is this long.
-    natural: |mean difference| / norm, the strength at which adding moves from one set's mean to the other's.
-    positive, negative: the texts it was made from, so that code can make it again.
-    provenance: the model it was made in; recipes made from it carry it along.
-
-    Directions are equal when all but their provenance is.
+    Read in the run without the recipe, at `position` of the prompt ("last_prompt", or a token position), and kept for
+    all tokens generated after it. `above` is in the activation's own units; `mi.steer.scores` gives those of prompts.
     """
 
-    vector: np.ndarray
-    layer: int
-    norm: float
-    natural: float
-    name: str = "direction"
-    positive: tuple[str, ...] = ()
-    negative: tuple[str, ...] = ()
-    provenance: dict[str, Any] = field(default_factory=dict)
+    direction: Direction
+    above: float
+    position: str | int = "last_prompt"
 
     def __post_init__(self) -> None:
-        if isinstance(self.layer, bool) or not isinstance(self.layer, int) or self.layer < 0:
-            raise ValueError(f"layer must be a whole number from 0, not {self.layer!r}")
-        for name in ("positive", "negative"):
-            object.__setattr__(self, name, _texts(name, getattr(self, name)))
-        vector = np.asarray(self.vector, dtype=np.float32)
-        length = float(np.linalg.norm(vector))
-        if vector.ndim != 1 or not np.isfinite(length) or length == 0:
-            raise ValueError(f"a direction is one finite vector [d_model] that is not zero; got shape {vector.shape}")
-        if abs(length - 1) > 1e-5:
-            vector = vector / length
-        if not (_is_finite(self.norm) and self.norm > 0 and _is_finite(self.natural)):
-            raise ValueError(f"norm must be above 0 and natural finite, not {self.norm!r} and {self.natural!r}")
-        object.__setattr__(self, "vector", vector)
+        if not isinstance(self.direction, Direction) or self.direction.head is not None:
+            raise ValueError(f"a condition reads a Direction of the residual stream, not {self.direction!r:.80}")
+        if not is_finite(self.above):
+            raise ValueError(f"above must be a finite number, not {self.above!r}")
+        object.__setattr__(self, "above", float(self.above))
+        if self.position != "last_prompt" and (isinstance(self.position, bool) or not isinstance(self.position, int)):
+            raise ValueError(f"position must be 'last_prompt' or a whole number, not {self.position!r}")
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Direction) and self.hash == other.hash
-
-    def __hash__(self) -> int:
-        return hash(self.hash)
-
-    @property
-    def site(self) -> Site:
-        """Where the direction lives."""
-        return Site("residual", self.layer, part="post")
-
-    @cached_property
-    def hash(self) -> str:
-        """The first 16 hex digits of a SHA-256: of the vector, its layer and scale, its name and texts."""
-        plain = json.dumps([getattr(self, name) for name in _DIRECTION])
-        return hashlib.sha256(plain.encode() + self.vector.tobytes()).hexdigest()[:16]
-
-    def add(self, strength: float | None = None, positions: Sequence[int] | None = None) -> Recipe:
-        """Add `strength` (default: `natural`) times `norm` times the vector, at every or at the given positions."""
-        amount = self.natural if strength is None else float(strength)
-        places = [None] if positions is None else list(positions)
-        if not places:
-            raise ValueError("positions is empty, so nothing would be added; leave it out for every position")
-        sites = [replace(self.site, position=position) for position in places]
-        steps = (Intervention("add", site, amount=amount, direction=self) for site in sites)
-        return Recipe(tuple(steps), dict(self.provenance))
+    def __str__(self) -> str:
+        return f"when {self.direction.name} > {self.above:g} at L{self.direction.layer}"
 
 
 @dataclass(frozen=True)
 class Intervention:
     """One edit of one site.
 
-    op: "zero"; "mean" over `reference`; "scale" by `amount`; "replace" by the activation of `prompt` (same number of
-        tokens); "add" `amount` × `direction.norm` × `direction.vector`.
+    op: "zero"; "mean" over `reference`; "resample" by the activation on one text of `reference`, drawn with `seed`
+        among those with at least as many tokens as the prompt; "scale" by `amount`; "clamp" between `low` and `high`
+        (None: no bound); "replace" by the activation of `prompt` (same number of tokens); "knock_out" of a pattern's
+        `key`, the rest of the row rescaled to its sum; "add" `amount` × `direction.norm` × `direction.vector`;
+        "rotate", the same, rescaled to the length before; "project_out" the direction; "delta" added to a weight.
+    where: which positions, if the site names none: "all", those of the "prompt", or only "generated" ones.
+    spare_first: position 0 is left as it is.
+    everywhere: of "project_out": from all that writes to the residual stream.
+    condition: which prompts are edited.
     strength: s in x + s · (f(x) − x).
     """
 
@@ -135,40 +88,97 @@ class Intervention:
     prompt: str | None = None
     direction: Direction | None = None
     strength: float = 1.0
+    low: float | None = None
+    high: float | None = None
+    seed: int | None = None
+    delta: Delta | None = None
+    where: str = "all"
+    spare_first: bool = False
+    everywhere: bool = False
+    condition: Condition | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.op, str) or self.op not in _NEEDS:
-            raise ValueError(f"there is no operation {self.op!r}; operations are {', '.join(_NEEDS)}")
-        for name in ("amount", "reference", "prompt", "direction"):
-            given, needed = getattr(self, name) is not None, name in _NEEDS[self.op]
-            if given != needed:
-                raise ValueError(f"{self.op!r} {'needs' if needed else 'takes no'} {name}")
-        for name in ("amount", "strength"):
-            value = getattr(self, name)
-            if name == "amount" and value is None:
-                continue
-            if not _is_finite(value):
-                raise ValueError(f"{name} must be a finite number, not {value!r}")
-            object.__setattr__(self, name, float(value))
+        if not isinstance(self.op, str) or self.op not in NEEDS:
+            raise ValueError(f"there is no operation {self.op!r}; operations are {', '.join(NEEDS)}")
         if not isinstance(self.site, Site):
             raise ValueError(f"site must be a Site such as Site('head', 1, 0), not {self.site!r:.80}")
-        if self.prompt is not None and not isinstance(self.prompt, str):
-            raise ValueError(f"prompt must be a text, not {self.prompt!r:.80}")
+        self._refuse_values()
+        self._refuse_places()
+        for name in ("amount", "low", "high", "strength"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, float(getattr(self, name)))
+
+    def _refuse_values(self) -> None:
+        """Refuse a value that is missing, of another operation, or of another type."""
+        for name in VALUES:
+            given, needed = getattr(self, name) is not None, name in NEEDS[self.op]
+            if given != needed and not (needed and self.op == "clamp"):
+                raise ValueError(f"{self.op!r} {'needs' if needed else 'takes no'} {name}")
+        for name in ("amount", "low", "high", "strength"):
+            value = getattr(self, name)
+            if not (value is None and name != "strength") and not is_finite(value):
+                raise ValueError(f"{name} must be a finite number, not {value!r}")
+        types = {"prompt": str, "reference": Reference, "direction": Direction, "delta": Delta, "condition": Condition}
+        for name, type_ in types.items():
+            if getattr(self, name) is not None and not isinstance(getattr(self, name), type_):
+                raise ValueError(f"{name} must be a {type_.__name__}, not {getattr(self, name)!r:.80}")
+        if self.seed is not None and (isinstance(self.seed, bool) or not isinstance(self.seed, int)):
+            raise ValueError(f"seed must be a whole number, not {self.seed!r}")
+        if self.op == "clamp":
+            if self.low is None and self.high is None:
+                raise ValueError("'clamp' needs low or high, or both")
+            if self.low is not None and self.high is not None and self.low > self.high:
+                raise ValueError(f"low must not be above high: {self.low!r} > {self.high!r}")
+
+    def _refuse_places(self) -> None:
+        """Refuse an operation where it means nothing."""
+        if (self.op == "delta") != (self.site.kind == "weight"):
+            raise ValueError(f"{self.op!r} is not for {self.site}: weights take 'delta', and nothing else does")
+        if self.op == "knock_out" and self.site.key is None:
+            raise ValueError(f"'knock_out' cuts a query from a key; {self.site} names no key position")
+        if self.where not in WHERE:
+            raise ValueError(f"where must be one of {', '.join(WHERE)}, not {self.where!r}")
+        if self.site.position is not None and (self.where != "all" or self.spare_first):
+            raise ValueError(f"{self.site} names its position: where and spare_first are for sites that name none")
+        if self.where != "all" and self.op == "delta":
+            raise ValueError("a delta of a weight acts at all positions")
+        if self.everywhere and (self.op != "project_out" or self.site.kind != "residual"):
+            raise ValueError("only a direction of the residual stream is projected out everywhere")
+        for name in ("spare_first", "everywhere"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")
 
     @property
     def changes_nothing(self) -> bool:
         """Whether this is no edit at all, whatever the prompt: strength 0, a factor of 1, nothing added."""
-        return self.strength == 0 or (self.op, self.amount) in (("scale", 1), ("add", 0))
+        return self.strength == 0 or (self.op, self.amount) in (("scale", 1), ("add", 0), ("rotate", 0))
 
     def __str__(self) -> str:
+        name = self.direction.name if self.direction else ""
         what = {
-            "zero": "set to zero",
-            "mean": "set to its mean",
-            "scale": f"× {self.amount:g}" if self.amount is not None else "",
-            "replace": "taken from another prompt",
-            "add": f"+ {self.amount:g} × {self.direction.name}" if self.direction else "",
-        }[self.op]
-        return f"{self.site} {what}" + ("" if self.strength == 1 else f" (strength {self.strength:g})")
+            "zero": lambda: "set to zero",
+            "mean": lambda: "set to its mean",
+            "resample": lambda: "taken from another text",
+            "scale": lambda: f"× {self.amount:g}",
+            "clamp": lambda: f"kept {_between(self.low, self.high)}",
+            "replace": lambda: "taken from another prompt",
+            "knock_out": lambda: "cut",
+            "add": lambda: f"+ {self.amount:g} × {name}",
+            "rotate": lambda: f"turned by {self.amount:g} × {name}",
+            "project_out": lambda: f"without {name}",
+            "delta": lambda: f"+ {self.delta.size} numbers" if self.delta else "",
+        }[self.op]()
+        place = "residual stream everywhere" if self.everywhere else str(self.site)
+        more = [] if self.where == "all" else [f"{self.where} positions"]
+        more += [str(self.condition)] if self.condition else []
+        more += [] if self.strength == 1 else [f"strength {self.strength:g}"]
+        return f"{place} {what}" + (f" ({', '.join(more)})" if more else "")
+
+
+def _between(low: float | None, high: float | None) -> str:
+    if low is None:
+        return f"at most {high:g}"
+    return f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
 
 
 @dataclass(frozen=True)
@@ -215,11 +225,25 @@ class Recipe:
         scaled = (replace(i, strength=i.strength * strength) for i in self.interventions)
         return replace(self, interventions=tuple(scaled))
 
-    def hooks(self, model: Model) -> list[tuple[str, Any]]:
-        """[(hook name, function)] for `bridge.run_with_hooks(tokens, fwd_hooks=...)`."""
+    def when(self, gate: Direction, above: float, position: str | int = "last_prompt") -> Recipe:
+        """The same recipe, but only for prompts on which x · v of `gate` is above `above` (see `Condition`).
+
+        Decided for each prompt in the run without the recipe, and kept for what is generated after it.
+        """
+        condition = Condition(gate, above, position)
+        doubly = [step for step in self.interventions if step.condition]
+        if doubly:
+            raise ValueError(f"{doubly[0]} has a condition already; a step has one")
+        return replace(self, interventions=tuple(replace(step, condition=condition) for step in self.interventions))
+
+    def hooks(self, model: Model, prompt: Any = None) -> list[tuple[str, Any]]:
+        """[(hook name, function)] for `bridge.run_with_hooks(tokens, fwd_hooks=...)`.
+
+        prompt: what will be run; conditions, and edits of generated positions alone, need to know it.
+        """
         from .model import Model
 
-        return Model.of(model).hooks(self)
+        return Model.of(model).hooks(self, prompt)
 
     def code(self, prompt: str | Sequence[int] | None = None, model: Model | None = None) -> str:
         """Plain TransformerLens code that gives the same numbers without this package.
@@ -239,124 +263,50 @@ class Recipe:
     @property
     def hash(self) -> str:
         """The first 16 hex digits of the SHA-256 of what the recipe does (provenance left out)."""
-        plain, vectors = _encode(self)
-        plain.pop("provenance")
-        digests = {name: hashlib.sha256(v.tobytes()).hexdigest() for name, v in vectors.items()}
-        return hashlib.sha256(json.dumps([plain, digests], sort_keys=True).encode()).hexdigest()[:16]
+        from .recipefile import fingerprint
+
+        return fingerprint(self)
 
     def save(self, path: str | Path) -> Path:
-        """Write JSON; vectors above 8 kB go to a safetensors file of the same stem beside it."""
-        from safetensors.numpy import save_file
+        """Write JSON; arrays above 8 kB go to a safetensors file of the same stem beside it."""
+        from .recipefile import write
 
-        path = Path(path)
-        plain, vectors = _encode(self)
-        large = {name: v for name, v in vectors.items() if v.nbytes > _INLINE_BYTES}
-        for name, vector in vectors.items():
-            entry = plain["directions"][name]
-            entry["sha256"] = hashlib.sha256(vector.tobytes()).hexdigest()
-            entry["vector"] = None if name in large else base64.b64encode(vector.tobytes()).decode()
-        if large:
-            save_file(large, str(path.with_suffix(".safetensors")))
-        path.write_text(json.dumps(plain, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        return path
+        return write(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
-        """Read a recipe file; unknown fields, another format or a vector with another hash are refused."""
-        path = Path(path)
-        try:
-            return _decode(json.loads(path.read_text(encoding="utf-8")), path.with_suffix(".safetensors"))
-        except KeyError as error:
-            raise ValueError(f"{path} is not a whole recipe: {error} is missing") from None
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"{path} is not a recipe that can be read: {error}") from error
+        """Read a recipe file; unknown fields, another format or an array with another hash are refused."""
+        from .recipefile import read
+
+        return read(path)
 
 
-def _encode(recipe: Recipe) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The recipe as JSON data without vectors, and the vectors by the hash that stands for them."""
-    references = {i.reference.hash: i.reference.texts for i in recipe.interventions if i.reference}
-    directions = {i.direction.hash: i.direction for i in recipe.interventions if i.direction}
-    steps = []
-    for i in recipe.interventions:
-        step: dict[str, Any] = {"op": i.op, "site": i.site.to_dict(), "strength": i.strength}
-        step |= {name: getattr(i, name) for name in ("amount", "prompt") if name in _NEEDS[i.op]}
-        step |= {"reference": i.reference.hash} if i.reference else {}
-        step |= {"direction": i.direction.hash} if i.direction else {}
-        steps.append(step)
-    plain = {
-        "format": _FORMAT,
-        "interventions": steps,
-        "references": references,
-        "directions": {key: {name: getattr(d, name) for name in _DIRECTION} for key, d in directions.items()},
-        "provenance": recipe.provenance,
-    }
-    return plain, {key: d.vector for key, d in directions.items()}
+def added(
+    direction: Direction, strength: float | None, positions: Sequence[int] | None, where: str, keep_norm: bool
+) -> Recipe:
+    """The recipe of `Direction.add`."""
+    amount = direction.natural if strength is None else float(strength)
+    op = "rotate" if keep_norm else "add"
+    return _of(direction, positions, lambda site: Intervention(op, site, amount, direction=direction, where=where))
 
 
-_DIRECTION = ("layer", "norm", "natural", "name", "positive", "negative")
+def projected_out(
+    direction: Direction, positions: Sequence[int] | None, where: str, everywhere: bool, first: bool
+) -> Recipe:
+    """The recipe of `Direction.project_out`."""
+    spare = not first and positions is None
+    return _of(
+        direction,
+        positions,
+        lambda site: Intervention(
+            "project_out", site, direction=direction, where=where, spare_first=spare, everywhere=everywhere
+        ),
+    )
 
 
-def _decode(data: dict[str, Any], beside: Path) -> Recipe:
-    if not isinstance(data, dict) or data.get("format") != _FORMAT:
-        raise ValueError(f"its format is not {_FORMAT}; a newer mi_widgets may have written it")
-    _closed(data, {"format", "interventions", "references", "directions", "provenance"})
-    if not isinstance(data["provenance"], dict):
-        raise ValueError(f"its provenance is not an object but {data['provenance']!r:.80}")
-    references = {key: Reference(texts) for key, texts in data["references"].items()}
-    for key, reference in references.items():
-        if reference.hash != key:
-            raise ValueError(f"the reference texts under {key!r} do not have that hash")
-    directions = {key: _direction(key, entry, beside) for key, entry in data["directions"].items()}
-    steps = []
-    for step in data["interventions"]:
-        _closed(step, {"op", "site", "strength", "amount", "prompt", "reference", "direction"})
-        step = {**step, "site": Site.from_dict(step["site"])}
-        for name, known in (("reference", references), ("direction", directions)):
-            if name in step:
-                step[name] = known[step[name]]
-        steps.append(Intervention(**step))
-    return Recipe(tuple(steps), data["provenance"])
-
-
-def _direction(key: str, entry: dict[str, Any], beside: Path) -> Direction:
-    _closed(entry, {*_DIRECTION, "vector", "sha256"})
-    if not isinstance(entry["name"], str):
-        raise ValueError(f"the name of a direction is a text, not {entry['name']!r:.80}")
-    if entry["vector"] is not None:
-        vector = np.frombuffer(base64.b64decode(entry["vector"], validate=True), dtype=np.float32)
-    else:
-        vector = _beside(beside)[key]
-    if hashlib.sha256(vector.tobytes()).hexdigest() != entry["sha256"]:
-        raise ValueError(f"the vector of {entry['name']!r} does not have the hash that the recipe states")
-    direction = Direction(vector, **{name: entry[name] for name in _DIRECTION})
-    if direction.hash != key:
-        raise ValueError(f"{direction.name!r} is not the direction that the recipe names: its hash is {direction.hash}")
-    return direction
-
-
-def _beside(path: Path) -> dict[str, np.ndarray]:
-    """The large vectors of a recipe, in the file beside it."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return load_file(str(path))
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"its vectors are not in {path.name}: {error}") from None
-
-
-def _texts(what: str, texts: Any) -> tuple[str, ...]:
-    """Texts as a tuple; one text alone, and anything that is not a text, is refused."""
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"{what} is a list of texts, not {texts!r:.80}")
-    return tuple(texts)
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and bool(np.isfinite(value))
-
-
-def _closed(data: dict[str, Any], allowed: set[str]) -> None:
-    unknown = set(data) - allowed
-    if unknown:
-        raise ValueError(f"it has the unknown field {sorted(unknown)[0]!r}")
+def _of(direction: Direction, positions: Sequence[int] | None, step: Any) -> Recipe:
+    places = [None] if positions is None else list(positions)
+    if not places:
+        raise ValueError("positions is empty, so nothing would be edited; leave it out for every position")
+    steps = (step(replace(direction.site, position=position)) for position in places)
+    return Recipe(tuple(steps), dict(direction.provenance))

@@ -72,11 +72,28 @@ def run(model: Any, prompt: Prompt, recipe: Recipe | None = None, *, prepend_bos
 
     def work() -> Run:
         ids = model.ids(prompt, prepend_bos)
-        edits = model.compile(recipe, Clock(ids.shape[1]))
-        logits = model.forward(ids, as_hooks(edits))[0].detach()
-        return Run(ids[0], model.labels(ids), logits, model, recipe, (*_idle(recipe), *health(logits)))
+        hooks = as_hooks(model.compile(recipe, Clock.of(ids)))
+        logits = model.forward(ids, hooks)[0].detach()
+        said = (*_doubts(model, recipe), *_idle(recipe), *health(logits))
+        return Run(ids[0], model.labels(ids), logits, model, recipe, said)
 
+    _refuse_later(recipe)
     return model.do(work)
+
+
+def _refuse_later(recipe: Recipe) -> None:
+    later = [step for step in recipe.interventions if step.where == "generated"]
+    if later:
+        raise ValueError(f"{later[0]} touches nothing in a run, which generates no text; mi.generate does")
+
+
+def _doubts(model: Model, recipe: Recipe) -> tuple[str, ...]:
+    """Warnings about where a recipe comes from and what it edits twice."""
+    made_in, here = recipe.provenance.get("weights"), model.weights
+    other = made_in not in (None, here)
+    said = [f"the recipe was made in a model with the weights {made_in}; these are {here}"] if other else []
+    twice = [str(site) for site in recipe.conflicts]
+    return (*said, *([f"edited more than once, left to right: {', '.join(twice[:3])}"] if twice else []))
 
 
 def checked(recipe: Recipe | None) -> Recipe:

@@ -60,14 +60,35 @@ class Selection:
     def __str__(self) -> str:
         return ", ".join(str(site) for site in self.sites) or "nothing"
 
-    def switch_off(self, kind: str = "mean", reference: Sequence[str] | None = None) -> Recipe:
-        """Replace each picked activation by its mean over `reference` texts, or by zero; see `steer.amplitude`."""
+    def switch_off(self, kind: str = "mean", reference: Sequence[str] | None = None, seed: int = 0) -> Recipe:
+        """Replace each picked activation by its mean over `reference` texts, by zero, or by that on one of the texts.
+
+        kind: "mean", "zero" or "resample"; see `steer.amplitude`.
+        """
         from .steer import amplitude
 
-        return amplitude.switch_off(self, kind=kind, reference=reference)
+        return amplitude.switch_off(self, kind=kind, reference=reference, seed=seed)
 
     def scale(self, factor: float) -> Recipe:
         """Multiply each picked activation by `factor` (0 = zero, 1 = unchanged, 2 = twice as strong)."""
         from .steer import amplitude
 
         return amplitude.scale(self, factor)
+
+    def clamp(self, low: float | None = None, high: float | None = None) -> Recipe:
+        """Keep each picked activation between `low` and `high`, in the activation's own units; None is no bound."""
+        from .steer import amplitude
+
+        return amplitude.clamp(self, low, high)
+
+    def replace(self, prompt: str) -> Recipe:
+        """Take each picked activation from the run of another prompt with as many tokens."""
+        from .steer import amplitude
+
+        return amplitude.replace(self, prompt)
+
+    def knock_out(self, pairs: Sequence[tuple[int, int]] | None = None, renormalise: bool = False) -> Recipe:
+        """Cut the picked heads' attention between pairs of positions (query, key); see `steer.amplitude`."""
+        from .steer import amplitude
+
+        return amplitude.knock_out(self, pairs, renormalise)

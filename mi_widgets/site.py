@@ -18,6 +18,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "head": ("z", "q", "k", "v", "pattern"),
     "ffn": ("out",),
     "neuron": ("post", "pre"),
+    "weight": ("W_Q", "W_K", "W_V", "W_O", "W_gate", "W_in", "W_out"),
 }
 _INDEXED = {"head", "neuron"}
 
@@ -26,11 +27,13 @@ _INDEXED = {"head", "neuron"}
 class Site:
     """One place in a model.
 
-    kind: `embedding`, `residual`, `head`, `ffn` or `neuron`.
+    kind: `embedding`, `residual`, `head`, `ffn`, `neuron`, or `weight` for a block's matrix.
     layer: block number from 0; None for the embedding.
     index: head or neuron number from 0 (`k` and `v` count key-value heads); None for the others.
     part: which activation of the object, see `PARTS`; "" takes the kind's first.
-    position: token position, from 0, or from the end when negative; None means every position.
+    position: token position, from 0, or from the end when negative; None means every position. Of a pattern it is the
+        query's.
+    key: key position of a pattern, counted in the same way; None means every key.
     """
 
     kind: str
@@ -38,29 +41,40 @@ class Site:
     index: int | None = None
     part: str = ""
     position: int | None = None
+    key: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.kind, str) or self.kind not in PARTS:
             raise ValueError(f"there is no kind of site called {self.kind!r}; kinds are {', '.join(PARTS)}")
+        if self.part == "" and self.kind == "weight":
+            raise ValueError(f"a weight needs its part, one of {', '.join(PARTS['weight'])}")
         if self.part == "":
             object.__setattr__(self, "part", PARTS[self.kind][0])
         if not isinstance(self.part, str) or self.part not in PARTS[self.kind]:
             raise ValueError(f"a {self.kind} has no part {self.part!r}; its parts are {', '.join(PARTS[self.kind])}")
-        for name in ("layer", "index", "position"):
+        for name in ("layer", "index", "position", "key"):
             if _is_whole(value := getattr(self, name)):
                 object.__setattr__(self, name, int(value))  # numpy's integers too
         _whole_or_none("layer", self.layer, needed=self.kind != "embedding", kind=self.kind)
         _whole_or_none("index", self.index, needed=self.kind in _INDEXED, kind=self.kind)
-        if self.position is not None and not _is_whole(self.position):
-            raise ValueError(f"position must be an int or None, not {self.position!r}")
+        for name in ("position", "key"):
+            if getattr(self, name) is not None and not _is_whole(getattr(self, name)):
+                raise ValueError(f"{name} must be an int or None, not {getattr(self, name)!r}")
+        if self.kind == "weight" and self.position is not None:
+            raise ValueError("a weight has no position")
+        if self.key is not None and self.part != "pattern":
+            raise ValueError(f"only attention patterns have a key position, not the {self.part} of a {self.kind}")
 
     def __str__(self) -> str:
         where = "" if self.position is None else f"@{self.position}"
+        where += "" if self.key is None else f"→{self.key}"
         if self.kind == "head":
             part = "" if self.part == "z" else f".{self.part}"
             return f"L{self.layer}H{self.index}{part}{where}"
         if self.kind == "neuron":
             return f"L{self.layer}N{self.index}{where}"
+        if self.kind == "weight":
+            return f"L{self.layer}.{self.part}"
         if self.kind == "residual":
             return f"resid_{self.part}.L{self.layer}{where}"
         return f"{self.kind}{'' if self.layer is None else f'.L{self.layer}'}{where}"

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 HOUSE = Path(__file__).parent.parent / "mi_widgets"
-VALUES = ("site", "grid", "selection", "task", "intervention", "card")
+VALUES = (
+    "site", "grid", "selection", "task", "reference", "direction", "delta", "intervention", "recipefile", "card",
+)  # fmt: skip
 FLOORS = (*((value,) for value in VALUES), ("tasks",), ("model",), ("run",), ("locate", "steer", "view"), ("improve",),
           ("workbench",), ("__init__",), ("__main__",))  # fmt: skip
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -24,7 +26,12 @@ DELEGATIONS = {
     ("grid", "show", "view.heatmap"),
     ("grid", "figure", "view.figure"),
     ("selection", "switch_off", "steer"),
-    ("selection", "scale", "steer"),
+    *(("selection", verb, "steer") for verb in ("scale", "clamp", "replace", "knock_out")),
+    ("direction", "add", "intervention"),
+    ("direction", "project_out", "intervention"),
+    ("intervention", "hash", "recipefile"),
+    ("intervention", "save", "recipefile"),
+    ("intervention", "load", "recipefile"),
     ("intervention", "hooks", "model"),
     ("intervention", "code", "steer.code"),
     ("card", "figure", "view.figure"),

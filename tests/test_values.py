@@ -14,9 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mi_widgets as mi
+from mi_widgets.delta import Delta
+from mi_widgets.direction import Direction
 from mi_widgets.grid import Axis, Grid, Readings
-from mi_widgets.intervention import Direction, Intervention, Recipe, Reference
+from mi_widgets.intervention import Intervention, Recipe
 from mi_widgets.model import hook_name
+from mi_widgets.reference import Reference
 
 HEAD = mi.Site("head", 2, 3)
 LAYERS, HEADS, POSITIONS = 3, 4, 5
@@ -259,7 +262,7 @@ def test_a_selections_verbs_carry_its_provenance() -> None:
     ]
     with pytest.raises(ValueError, match="nothing is selected"):
         mi.Selection(()).scale(0)
-    with pytest.raises(ValueError, match="'mean' or 'zero'"):
+    with pytest.raises(ValueError, match="'mean', 'zero' or 'resample'"):
         picked.switch_off("median")
 
 
@@ -281,9 +284,20 @@ def everything(width: int = 20) -> Recipe:
         Intervention("mean", mi.Site("ffn", 0, position=-1), reference=Reference(("a b", "c <b>"))),
         Intervention("scale", mi.Site("neuron", 1, 5), amount=-2.5),
         Intervention("replace", mi.Site("residual", 0), prompt="another 😀", strength=0.5),
+        Intervention("clamp", mi.Site("head", 0, 1), low=-1.0),
+        Intervention("knock_out", mi.Site("head", 0, 1, "pattern", 3, 1)),
+        Intervention("resample", HEAD, reference=Reference(("a b c",)), seed=3),
+        Intervention("delta", mi.Site("weight", 1, part="W_out"), delta=delta(width)),
+        Intervention("delta", mi.Site("weight", 0, part="W_Q"), delta=Delta(np.ones((2, 3)), None, (0, 4), (1, 2, 9))),
     )
+    turned = direction(width, name="turned")
+    gated = turned.project_out(everywhere=True) + turned.add(0.5, where="generated", keep_norm=True).when(turned, 2.0)
     texts = {"positive": ("up", "öp"), "negative": ("down",)}
-    return Recipe(steps, {"prompt": "p"}) + direction(width, name="d", **texts).add(0.3, [0, 2])
+    return Recipe(steps, {"prompt": "p"}) + gated + direction(width, name="d", **texts).add(0.3, [0, 2])
+
+
+def delta(width: int) -> Delta:
+    return Delta(np.linspace(0, 1, 28)[:, None], np.linspace(-1, 1, width)[None])
 
 
 @pytest.mark.parametrize(
@@ -300,6 +314,17 @@ def everything(width: int = 20) -> Recipe:
         {"op": "scale", "amount": True},
         {"op": "scale", "amount": "2"},
         {"op": "replace", "prompt": ["a"]},
+        {"op": "clamp"},
+        {"op": "clamp", "low": 2.0, "high": 1.0},
+        {"op": "clamp", "low": float("inf")},
+        {"op": "resample", "reference": Reference(("a",))},
+        {"op": "resample", "reference": Reference(("a",)), "seed": True},
+        {"op": "knock_out"},
+        {"op": "zero", "where": "elsewhere"},
+        {"op": "zero", "spare_first": 1},
+        {"op": "zero", "everywhere": True},
+        {"op": "delta", "delta": Delta(np.ones((2, 3)))},
+        {"op": "zero", "condition": "always"},
     ],
 )
 def test_an_impossible_intervention_is_refused_when_it_is_made(fields: dict[str, Any]) -> None:
@@ -394,8 +419,11 @@ def test_a_hash_is_that_of_what_is_done() -> None:
         Recipe((replace(steps[0], site=mi.Site("head", 2, 0)), *steps[1:])),
         Recipe((steps[0], replace(steps[1], reference=Reference(("a b",))), *steps[2:])),
         Recipe((*steps[:3], replace(steps[3], prompt="another"), *steps[4:])),
-        Recipe((*steps[:4], replace(steps[4], direction=direction(21)), *steps[5:])),
-        Recipe((*steps[:4], replace(steps[4], direction=direction(norm=4.0)), *steps[5:])),
+        Recipe((*steps[:-1], replace(steps[-1], direction=direction(21)))),
+        Recipe((*steps[:-1], replace(steps[-1], direction=direction(norm=4.0)))),
+        *(Recipe((*steps[:4], replace(steps[4], **change), *steps[5:])) for change in ({"low": 0.0}, {"high": 2.0})),
+        Recipe((*steps[:7], replace(steps[7], delta=delta(3)), *steps[8:])),
+        Recipe(tuple(replace(step, condition=None) for step in steps)),
     ]
     assert len({recipe.hash, *(other.hash for other in others)}) == len(others) + 1
 
@@ -416,8 +444,8 @@ def test_a_recipe_comes_back_from_its_file(tmp_path: Path, width: int) -> None:
 def test_a_tampered_vector_is_refused(tmp_path: Path) -> None:
     path = everything().save(tmp_path / "recipe.json")
     data = json.loads(path.read_text("utf-8"))
-    (entry,) = data["directions"].values()
-    entry["vector"] = base64.b64encode(np.ones(20, np.float32).tobytes()).decode()
+    entry = next(iter(data["arrays"].values()))
+    entry["shape"], entry["data"] = [20], base64.b64encode(np.ones(20, np.float32).tobytes()).decode()
     path.write_text(json.dumps(data))
     with pytest.raises(ValueError, match="does not have the hash"):
         Recipe.load(path)
@@ -439,6 +467,8 @@ def test_a_vector_file_of_another_recipe_is_refused(tmp_path: Path) -> None:
 def spoiled(data: dict[str, Any]) -> list[Any]:
     """A recipe's JSON with one thing wrong, in every way that comes to mind."""
     step, (key, entry) = data["interventions"][1], next(iter(data["directions"].items()))
+    (name, array), (delta, change) = (next(iter(data[table].items())) for table in ("arrays", "deltas"))
+    gated = next(step for step in data["interventions"] if "condition" in step)
     return [
         [],
         "text",
@@ -460,7 +490,17 @@ def spoiled(data: dict[str, Any]) -> list[Any]:
             {"positive": "up"}, {"positive": [1]}, {"negative": ["up"]}, {"vector": 5},
         )),
         {**data, "directions": {key: {**entry, "path": "/etc/passwd"}}},
-        {**data, "directions": {key: {**entry, "vector": "no base64!"}}},
+        {**data, "directions": {key: {**entry, "vector": "nothing"}}},
+        *({**data, "arrays": {**data["arrays"], name: {**array, **change}}} for change in (
+            {"data": "no base64!"}, {"data": 5}, {"shape": [3, 7]}, {"shape": "20"}, {"dtype": "O"}, {"data": None},
+        )),
+        *({**data, "deltas": {delta: {**change, **wrong}}} for wrong in (
+            {"left": "nothing"}, {"rows": [0]}, {"rows": "ab"}, {"file": "/etc/passwd"}, {"columns": [-1, 0]},
+        )),
+        *({**data, "interventions": [{**gated, "condition": {**gated["condition"], **wrong}}]} for wrong in (
+            {"above": None}, {"direction": "nothing"}, {"position": "first"}, {"code": "x"},
+        )),
+        {**data, "interventions": [{**gated, "where": "elsewhere"}]},
         {**data, "directions": {key: {**entry, "norm": "3"}}},
         *({**data, "directions": {key: {k: v for k, v in entry.items() if k != gone}}} for gone in entry),
     ]  # fmt: skip

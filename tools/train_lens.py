@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import mi_widgets as mi
-from mi_widgets.intervention import Reference
 from mi_widgets.locate.translator import FORMAT, Translator
 from mi_widgets.model import checkpoint
+from mi_widgets.reference import Reference
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXTS = ROOT / "tools" / "lens"

@@ -15,7 +15,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..intervention import Direction, Recipe
+from ..direction import Direction
+from ..intervention import Recipe
 from ..model import Model
 from ..site import Site
 

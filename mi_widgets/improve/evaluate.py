@@ -139,7 +139,7 @@ def side_effects(model: Model, recipe: Recipe) -> dict[str, float]:
     for text in neutral():
         ids = model.ids(text)
         before = model.forward(ids)[0].float().log_softmax(-1)
-        edits = as_hooks(model.compile(recipe, Clock(ids.shape[1])))
+        edits = as_hooks(model.compile(recipe, Clock.of(ids)))
         after = model.forward(ids, edits)[0].float().log_softmax(-1)
         divergences.append((before.exp() * (before - after)).sum(-1)[1:-1])
         nexts = ids[0, 2:, None]

@@ -35,10 +35,11 @@ import numpy as np
 import torch
 
 from ..grid import Grid
-from ..intervention import Recipe, Reference
+from ..intervention import Recipe
 from ..model import Model, Plan, hook_name
 from ..model.hooks import check_site
 from ..model.sweep import MOST_TOKENS, megabytes
+from ..reference import Reference
 from ..run import pair_ids
 from ..site import Site
 from ..task import METRICS, Pair, Task

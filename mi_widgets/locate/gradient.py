@@ -35,8 +35,8 @@ import numpy as np
 import torch
 
 from ..grid import Axis, Grid
-from ..intervention import Reference
 from ..model import Model, backward
+from ..reference import Reference
 from ..task import Pair, Task
 from .pairs import Pairs, last_value, mean
 from .progress import Progress, ticker

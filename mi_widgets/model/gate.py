@@ -18,7 +18,8 @@ import torch
 from torch import nn
 from transformer_lens.model_bridge import TransformerBridge
 
-from ..intervention import Recipe, Reference
+from ..intervention import Recipe
+from ..reference import Reference
 from ..site import Site
 from . import checkpoint, hooks, readout, recording, sweep, tokens, twin
 from .fingerprint import Fingerprint, WeightsChanged, checksum, hooks_on, pulse
@@ -49,7 +50,7 @@ class Model:
     _copied: list[torch.Tensor]
     _copied_sum: str
     _joins: dict[str, bool]
-    _kept: dict[tuple[str, str, str], dict[str, torch.Tensor]]
+    _kept: dict[tuple[str, str | tuple[int, ...], str], dict[str, torch.Tensor]]
     _kept_of: str
     _weights: str
     _pulse: object
@@ -334,13 +335,15 @@ class Model:
         """The edits of a recipe; a clock with the prompt's length lets positions outside it be refused."""
         return self.do(lambda: hooks.compile_recipe(self, recipe or Recipe(), clock or hooks.Clock()))
 
-    def hooks(self, recipe: Recipe) -> list[tuple[str, Any]]:
+    def hooks(self, recipe: Recipe, prompt: Prompt | None = None) -> list[tuple[str, Any]]:
         """The recipe as [(hook name, function)] for a forward pass of any bridge of this model.
 
-        A named position is counted from the first token of what the hook sees: for generation with a KV cache use
-        `mi.generate`, which keeps count.
+        prompt: what will be run; without it positions are counted in whatever the hook sees, and conditions, resampling
+        and edits of generated positions are refused. For generation with a KV cache use `mi.generate`, which keeps
+        count.
         """
-        return hooks.as_hooks(self.compile(recipe))
+        clock = None if prompt is None else hooks.Clock.of(self.ids(prompt))
+        return hooks.as_hooks(self.compile(recipe, clock))
 
     def capture(
         self,
@@ -371,15 +374,15 @@ class Model:
 
             return look
 
-        edits = hooks.as_hooks(self.compile(recipe, hooks.Clock(ids.shape[1])))
+        edits = hooks.as_hooks(self.compile(recipe, hooks.Clock.of(ids)))
         last = self.last_logits(ids, [*edits, *((name, keeper(name)) for name in names)])
         silent = [name for name in names if name not in kept]
         if silent:
             raise ValueError(f"{self.name} never reaches {silent[0]}: nothing to show")
         return kept, last
 
-    def activations(self, prompt: str, name: str) -> torch.Tensor:
-        """The activation [pos, ...] of one hook on one prompt; its whole family (all layers) is kept for reuse."""
+    def activations(self, prompt: str | tuple[int, ...], name: str) -> torch.Tensor:
+        """The activation [pos, ...] of one hook on a text or ids; its whole family (all layers) is kept for reuse."""
         family = self._family(name)
 
         def catch() -> dict[str, torch.Tensor]:
@@ -407,7 +410,7 @@ class Model:
         return [member for member in names if member in self.points]
 
     def _recall(
-        self, key: tuple[str, str, str], make: Callable[[], dict[str, torch.Tensor]]
+        self, key: tuple[str, str | tuple[int, ...], str], make: Callable[[], dict[str, torch.Tensor]]
     ) -> dict[str, torch.Tensor]:
         """What is kept under a key; made anew when it is not, or when the weights have changed since."""
         if self._kept_of != self.weights:
@@ -425,15 +428,16 @@ class Model:
 
     def record_all(self, ids: torch.Tensor, recipe: Recipe | None = None, names: Sequence[str] = ()) -> list[Recording]:
         """Prompts of one length, ids [batch, pos], in one pass; `names`: hooks whose activations are kept in `seen`."""
-        clock = hooks.Clock(ids.shape[1])
+        if len(ids) > 1 and recipe is not None and any(step.condition for step in recipe.interventions):
+            return [one for row in ids.split(1) for one in self.record_all(row, recipe, names)]
+        clock = hooks.Clock.of(ids[:1])
         return recording.record(self, ids, self.compile(recipe, clock), clock, names)
 
     def sweep(
         self, base: Recording, plans: Sequence[Recipe | Plan], read: Read
     ) -> Iterator[tuple[list[int], torch.Tensor]]:
         """Each plan's (or recipe's) run of the recorded prompt: yields (numbers, read(last logits) [row])."""
-        if not base.edits:  # then what another prompt has before the first difference is what is here
-            base.clock.ids = tuple(base.ids[0].tolist())
+        base.clock.ids, base.clock.bare = tuple(base.ids[0].tolist()), not base.edits
         compiled = [self.compile(plan, base.clock) if isinstance(plan, Recipe) else plan for plan in plans]
         yield from sweep.sweep(self, base, compiled, read)
 
@@ -459,7 +463,7 @@ class Model:
         Ends after an end token, and where the model reads no further.
         temperature 0 is greedy; above it, tokens are drawn with a generator of this call's own.
         """
-        clock = hooks.Clock(ids.shape[1])
+        clock = hooks.Clock.of(ids)
         edits = hooks.as_hooks(self.compile(recipe, clock))
         generator = torch.Generator(device=ids.device).manual_seed(seed)
         ends, past, fresh = _end_ids(self._source, self.tokenizer), None, ids

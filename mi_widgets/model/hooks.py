@@ -7,14 +7,15 @@ which position the first column of its argument is, so that "position 5" means t
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..intervention import Intervention, Recipe
+from ..intervention import Condition, Intervention, Recipe
 from ..site import Site
 
 if TYPE_CHECKING:
@@ -33,19 +34,35 @@ _NAMES = {
     ("ffn", "out"): "blocks.{layer}.hook_mlp_out",
     ("neuron", "post"): "blocks.{layer}.mlp.hook_post",
     ("neuron", "pre"): "blocks.{layer}.mlp.hook_pre",
+    ("weight", "W_Q"): "blocks.{layer}.attn.q.hook_out",
+    ("weight", "W_K"): "blocks.{layer}.attn.k.hook_out",
+    ("weight", "W_V"): "blocks.{layer}.attn.v.hook_out",
+    ("weight", "W_O"): "blocks.{layer}.attn.o.hook_out",
+    ("weight", "W_gate"): "blocks.{layer}.mlp.gate.hook_out",
+    ("weight", "W_in"): "blocks.{layer}.mlp.in.hook_out",
+    ("weight", "W_out"): "blocks.{layer}.mlp.out.hook_out",
 }
 _MID = "hook_resid_mid"  # read there, edited by what is added at hook_attn_out: see `as_hooks`
 
-Change = Callable[[torch.Tensor], torch.Tensor]
+Change = Callable[..., torch.Tensor]
 
 
 @dataclass
 class Clock:
-    """Where a forward pass stands: `offset` positions came before; the prompt had `length`, and the tokens `ids`."""
+    """Where a forward pass stands: `offset` positions came before; the prompt had `length`, and the tokens `ids`.
+
+    bare: nothing else is edited, so that before the first difference another prompt has what is here.
+    """
 
     length: int | None = None
     offset: int = 0
     ids: tuple[int, ...] | None = None
+    bare: bool = False
+
+    @classmethod
+    def of(cls, ids: torch.Tensor) -> Clock:
+        """The clock of a prompt, ids [1, pos]."""
+        return cls(ids.shape[1], ids=tuple(ids[0].tolist()))
 
 
 @dataclass(frozen=True)
@@ -53,12 +70,14 @@ class Edit:
     """A compiled intervention: `change` is applied to what `hook` carries, in block `layer` (-1: the embedding).
 
     start: the first position of the prompt that it can change; None when it changes none of them.
+    reads: another hook, before it in the pass; then `change` takes what that carries as well: change(x, read).
     """
 
     hook: str
     layer: int
     change: Change
     start: int | None = 0
+    reads: str = ""
 
 
 def hook_name(site: Site) -> str:
@@ -68,24 +87,43 @@ def hook_name(site: Site) -> str:
 
 def compile_recipe(model: Model, recipe: Recipe, clock: Clock) -> list[Edit]:
     """The edits of a recipe, in its order; strength 0 compiles to nothing."""
-    return [_compile(model, i, clock) for i in recipe.interventions if i.strength != 0]
+    steps = [step for step in recipe.interventions if step.strength != 0]
+    gates = {step.condition for step in steps if step.condition}
+    shut = {gate for gate in gates if not _fires(model, gate, clock)}
+    return [edit for step in steps if step.condition not in shut for edit in _compile(model, step, clock)]
+
+
+def _fires(model: Model, gate: Condition, clock: Clock) -> bool:
+    """Whether the prompt's run without the recipe is above a condition's threshold."""
+    if clock.ids is None:
+        raise ValueError("a recipe with a condition has to know the prompt: recipe.hooks(model, prompt)")
+    length = len(clock.ids)
+    position = length - 1 if gate.position == "last_prompt" else int(gate.position)
+    if not -length <= position < length:
+        raise ValueError(f"a condition reads position {position}, the prompt has {length} tokens")
+    x = model.activations(clock.ids, hook_name(gate.direction.site))[position].float()
+    if len(gate.direction.vector) != len(x):
+        raise ValueError(f"{gate.direction.name!r} has {len(gate.direction.vector)} numbers, d_model is {len(x)}")
+    return float(x @ torch.from_numpy(gate.direction.vector.copy()).to(x)) > gate.above
 
 
 def as_hooks(edits: Sequence[Edit]) -> list[tuple[str, Any]]:
     """What `bridge.run_with_hooks(fwd_hooks=...)` takes."""
-    return [pair for edit in edits for pair in points_of(edit.hook, edit.change)]
+    return [pair for edit in edits for pair in points_of(edit.hook, edit.change, edit.reads)]
 
 
-def points_of(name: str, change: Change) -> list[tuple[str, Any]]:
-    """The hooks that make a change: one at its own name; for the residual stream before the MLP two others.
+def points_of(name: str, change: Change, reads: str = "") -> list[tuple[str, Any]]:
+    """The hooks that make a change: one at its own name; for one that reads elsewhere, or is mid-residual, two.
 
     An edit of what ln2 reads would miss the residual stream itself. So what enters the block is remembered, and the
     attention's output (on a post-norm block, the post-norm's) becomes what is missing to the changed sum.
     """
     block, _, point = name.rpartition(".")
+    entered: list[torch.Tensor] = []
+    if reads:
+        return [(reads, _listener(entered)), (name, _as_hook(lambda x: change(x, entered.pop())))]
     if point != _MID:
         return [(name, _as_hook(change))]
-    entered: list[torch.Tensor] = []
 
     def add(x: torch.Tensor) -> torch.Tensor:
         before = entered.pop()
@@ -117,21 +155,80 @@ def check_site(model: Model, site: Site) -> None:
         raise ValueError(f"{site}: this model has layers 0 to {model.n_layers - 1}")
     if name not in model.hook_names:
         raise ValueError(f"{site}: {model.name} has no {name} (parallel, recurrent and mixed blocks lack some sites)")
-    limit = model.count(site)
+    limit = None if site.kind == "weight" else model.count(site)
     if site.index is not None and limit is not None and site.index >= limit:
         raise ValueError(f"{site}: this layer has {site.kind}s 0 to {limit - 1}")
 
 
-def _compile(model: Model, step: Intervention, clock: Clock) -> Edit:
+def _compile(model: Model, step: Intervention, clock: Clock) -> list[Edit]:
     check_site(model, step.site)
-    if step.site.position is not None and clock.length is not None:
+    if clock.length is not None:
         _refuse_outside(step.site, clock)
-    first = (
-        0
-        if step.prompt is None or clock.ids is None
-        else first_difference(clock.ids, model.ids(step.prompt)[0].tolist())
-    )
-    return _at(step.site, _FUNCTIONS[step.op](model, step, clock), clock, step.strength, first)
+    elif step.where == "generated":
+        raise ValueError(f"{step}: which positions are generated is known with the prompt: recipe.hooks(model, prompt)")
+    if step.delta is not None:
+        return [_delta(model, step)]
+    first = 0
+    if step.prompt is not None and clock.bare and clock.ids is not None:
+        first = first_difference(clock.ids, model.ids(step.prompt)[0].tolist())
+    function, span = _FUNCTIONS[step.op](model, step, clock), (step.where, int(step.spare_first))
+    edit = _at(step.site, function, clock, step.strength, first, span, row=step.op == "knock_out")
+    return [replace(edit, hook=hook, layer=layer) for hook, layer in _writers(model)] if step.everywhere else [edit]
+
+
+def _writers(model: Model) -> list[tuple[str, int]]:
+    """The hooks at which something is written to the residual stream, each with its layer; the first is what enters."""
+    names = [("blocks.0.hook_resid_pre", 0)]
+    for layer in range(model.n_layers):
+        names += [(f"blocks.{layer}.{point}", layer) for point in ("hook_attn_out", "hook_mlp_out")]
+    return [(name, layer) for name, layer in names if name in model.hook_names]
+
+
+def _delta(model: Model, step: Intervention) -> Edit:
+    """What an addition to a weight matrix adds to what the matrix makes."""
+    assert step.delta is not None and step.site.layer is not None
+    name = hook_name(step.site)
+    reads = name.removesuffix("out") + "in"
+    _refuse_shape(step, weight_shape(model, step.site))
+    delta = step.delta
+    rows, columns = (None if n is None else torch.tensor(n) for n in (delta.rows, delta.columns))
+    left, right = (None if n is None else torch.from_numpy(n.copy()) for n in (delta.left, delta.right))
+    assert left is not None
+
+    def change(x: torch.Tensor, read: torch.Tensor) -> torch.Tensor:
+        read = read.reshape(*x.shape[:2], -1)
+        added = (read if rows is None else read[..., rows.to(x.device)]) @ left.to(x)
+        added = step.strength * (added if right is None else added @ right.to(x))
+        flat = x.flatten(2)
+        if columns is None:
+            return (flat + added).view_as(x)
+        return flat.index_add(2, columns.to(x.device), added.to(x)).view_as(x)
+
+    return Edit(name, step.site.layer, change, 0, reads)
+
+
+def weight_shape(model: Model, site: Site) -> tuple[int, int]:
+    """[d_in, d_out] of a block's matrix."""
+    config = model.twin.cfg
+    heads, mlp = model.n_heads * config.d_head, getattr(config, "d_mlp", None) or 4 * model.d_model
+    groups = (getattr(config, "n_key_value_heads", None) or model.n_heads) * config.d_head
+    return {
+        "W_Q": (model.d_model, heads),
+        "W_K": (model.d_model, groups),
+        "W_V": (model.d_model, groups),
+        "W_O": (heads, model.d_model),
+        "W_gate": (model.d_model, mlp),
+        "W_in": (model.d_model, mlp),
+        "W_out": (mlp, model.d_model),
+    }[site.part]
+
+
+def _refuse_shape(step: Intervention, shape: tuple[int, int]) -> None:
+    assert step.delta is not None
+    for axis, chosen in enumerate((step.delta.rows, step.delta.columns)):
+        fits = step.delta.shape[axis] == shape[axis] if chosen is None else max(chosen) < shape[axis]
+        if not fits:
+            raise ValueError(f"{step.site} is {shape[0]} × {shape[1]}; the delta of {step.delta.shape} does not fit it")
 
 
 def first_difference(one: Sequence[int], other: Sequence[int]) -> int:
@@ -140,24 +237,46 @@ def first_difference(one: Sequence[int], other: Sequence[int]) -> int:
     return next((at for at in range(shared) if int(one[at]) != int(other[at])), shared)
 
 
-def _at(site: Site, function: Function, clock: Clock, strength: float = 1.0, first: int = 0) -> Edit:
-    """An edit of a site by a function of what is there; `first`: before this position it puts what is there."""
+Span = tuple[str, int]  # which positions of a text, as in Intervention.where; and the first one that may be edited
+_EVERYWHERE: Span = ("all", 0)
+
+
+def _at(
+    site: Site,
+    function: Function,
+    clock: Clock,
+    strength: float = 1.0,
+    first: int = 0,
+    span: Span = _EVERYWHERE,
+    row: bool = False,
+) -> Edit:
+    """An edit of a site by a function of what is there.
+
+    first: before this position it puts what is there. row: of a pattern's key, the whole row of keys is edited.
+    """
 
     def change(x: torch.Tensor) -> torch.Tensor:
         width = x.shape[2 if site.part == "pattern" else 1]
-        columns = _columns(site, clock, width)
+        columns = _columns(site, clock, width, span)
         if not columns:
+            if site.position is None:
+                return x
             if clock.length is None and x.shape[1] > 1:  # a whole prompt, and the position is not in it
                 raise _outside(site, x.shape[1])
             return x
         place = _place(site, slice(columns.start, columns.stop))
         old = x[place]
         new = function(old, range(clock.offset + columns.start, clock.offset + columns.stop))
+        new = new if strength == 1 else old + strength * (new - old)
         out = x.clone()
-        out[place] = new if strength == 1 else old + strength * (new - old)
+        if site.key is None or row:
+            out[place] = new
+        else:
+            key = _key(site, clock, x.shape[-1])
+            out[place][..., key] = new[..., key]
         return out
 
-    return Edit(hook_name(site), -1 if site.layer is None else site.layer, change, _start(site, clock, first))
+    return Edit(hook_name(site), -1 if site.layer is None else site.layer, change, _start(site, clock, first, span))
 
 
 def _place(site: Site, columns: slice) -> tuple[slice, ...]:
@@ -168,11 +287,15 @@ def _place(site: Site, columns: slice) -> tuple[slice, ...]:
     return (slice(None), own, columns) if site.part == "pattern" else (slice(None), columns, own)
 
 
-def _start(site: Site, clock: Clock, first: int) -> int | None:
-    """The first position that an edit changes, if it leaves those before `first` alone."""
-    if site.position is None or clock.length is None:
+def _start(site: Site, clock: Clock, first: int, span: Span) -> int | None:
+    """The first position that an edit changes, if it leaves those before `first` alone; None when it changes none."""
+    if clock.length is None:
         return first
-    position = _absolute(site, clock.length)
+    if site.position is None:
+        where, least = span
+        start = max(first, least)
+        return None if where == "generated" or start >= clock.length else start
+    position = _absolute(site.position, clock.length)
     return position if position >= first else None
 
 
@@ -206,27 +329,42 @@ def knock_out(model: Model, site: Site, pairs: Sequence[tuple[int, int]], clock:
     return _at(site, function, clock, first=min(query for query, _ in pairs))
 
 
-def _absolute(site: Site, length: int) -> int:
-    assert site.position is not None
-    return site.position + length if site.position < 0 else site.position
+def _absolute(position: int, length: int) -> int:
+    return position + length if position < 0 else position
+
+
+def _key(site: Site, clock: Clock, width: int) -> int:
+    """The key position that a site of a pattern means, among `width` keys."""
+    assert site.key is not None
+    key = _absolute(site.key, width if clock.length is None else clock.length)
+    if not 0 <= key < width:
+        raise _outside(site, width)
+    return key
 
 
 def _refuse_outside(site: Site, clock: Clock) -> None:
+    """Refuse a position that the prompt does not have, and a key that the query cannot see."""
     assert clock.length is not None
-    if not 0 <= _absolute(site, clock.length) < clock.length:
+    places = [_absolute(place, clock.length) for place in (site.position, site.key) if place is not None]
+    if any(not 0 <= place < clock.length for place in places):
         raise _outside(site, clock.length)
+    if len(places) == 2 and places[1] > places[0]:
+        raise ValueError(f"{site} touches nothing: a query sees only keys up to its own position")
 
 
 def _outside(site: Site, length: int) -> ValueError:
     return ValueError(f"{site} touches nothing: the prompt has {length} tokens (positions 0 to {length - 1})")
 
 
-def _columns(site: Site, clock: Clock, width: int) -> range:
+def _columns(site: Site, clock: Clock, width: int, span: Span) -> range:
     """The columns of an argument `width` wide that a site means; empty when its position is not among them."""
-    if site.position is None:
-        return range(width)
     length = clock.offset + width if clock.length is None else clock.length
-    column = _absolute(site, length) - clock.offset
+    if site.position is None:
+        where, least = span
+        start = max(least, length if where == "generated" else 0) - clock.offset
+        stop = min(width, length - clock.offset) if where == "prompt" else width
+        return range(max(0, start), max(0, start, stop))
+    column = _absolute(site.position, length) - clock.offset
     return range(column, column + 1) if 0 <= column < width else range(0)
 
 
@@ -235,6 +373,24 @@ Function = Callable[[torch.Tensor, range], torch.Tensor]
 
 def _zero(model: Model, step: Intervention, clock: Clock) -> Function:
     return lambda x, positions: torch.zeros_like(x)
+
+
+def _clamp(model: Model, step: Intervention, clock: Clock) -> Function:
+    low, high = step.low, step.high
+    return lambda x, positions: x.clamp(low, high)
+
+
+def _knock_out(model: Model, step: Intervention, clock: Clock) -> Function:
+    """A query's attention without one key; what the others get sums to what the row summed to."""
+
+    def function(x: torch.Tensor, positions: range) -> torch.Tensor:
+        key = _key(step.site, clock, x.shape[-1])
+        out = x.clone()
+        out[..., key] = 0
+        left = out.sum(-1, keepdim=True)
+        return torch.where(left > 0, out * (x.sum(-1, keepdim=True) / left), out)
+
+    return function
 
 
 def _scale(model: Model, step: Intervention, clock: Clock) -> Function:
@@ -264,7 +420,26 @@ def _replace(model: Model, step: Intervention, clock: Clock) -> Function:
         raise ValueError(
             f"{step.site} cannot be taken from {step.prompt!r}: it has {length} tokens, the prompt {clock.length}"
         )
+    return _taken(step.site, values)
+
+
+def _resample(model: Model, step: Intervention, clock: Clock) -> Function:
+    """The activation on another text, drawn among those that are long enough and cut to the prompt's length."""
+    assert step.reference is not None
+    if clock.length is None:
+        raise ValueError(f"{step}: which texts are long enough is known with the prompt: recipe.hooks(model, prompt)")
+    long = [text for text in step.reference.texts if model.ids(text).shape[1] >= clock.length]
+    if not long:
+        raise ValueError(f"{step}: no text of the reference set has {clock.length} tokens or more; give longer ones")
+    values = own(model.activations(random.Random(step.seed).choice(long), hook_name(step.site)), step.site)
     if step.site.part == "pattern":
+        return _taken(step.site, values[:, : clock.length, : clock.length])
+    return _taken(step.site, values[: clock.length])
+
+
+def _taken(site: Site, values: torch.Tensor) -> Function:
+    """What puts another text's values [pos, ...], or a pattern's [1, query_pos, key_pos]; what comes after is left."""
+    if site.part == "pattern":
         return lambda x, positions: values[:, positions.start : positions.stop].to(x).expand_as(x)
 
     def function(x: torch.Tensor, positions: range) -> torch.Tensor:
@@ -277,10 +452,37 @@ def _replace(model: Model, step: Intervention, clock: Clock) -> Function:
 
 def _add(model: Model, step: Intervention, clock: Clock) -> Function:
     assert step.direction is not None and step.amount is not None
-    vector = torch.from_numpy(step.direction.vector.copy()) * (step.amount * step.direction.norm)
-    if len(vector) != model.d_model:
-        raise ValueError(f"{step.direction.name!r} has {len(vector)} numbers, {model.name} has d_model {model.d_model}")
+    vector = _vector(model, step) * (step.amount * step.direction.norm)
     return lambda x, positions: x + vector.to(x)
+
+
+def _rotate(model: Model, step: Intervention, clock: Clock) -> Function:
+    add = _add(model, step, clock)
+
+    def function(x: torch.Tensor, positions: range) -> torch.Tensor:
+        turned = add(x, positions)
+        return turned * (x.norm(dim=-1, keepdim=True) / turned.norm(dim=-1, keepdim=True))
+
+    return function
+
+
+def _project_out(model: Model, step: Intervention, clock: Clock) -> Function:
+    vector = _vector(model, step)
+
+    def function(x: torch.Tensor, positions: range) -> torch.Tensor:
+        along = vector.to(x)
+        return x - (x @ along)[..., None] * along
+
+    return function
+
+
+def _vector(model: Model, step: Intervention) -> torch.Tensor:
+    assert step.direction is not None
+    vector, width = torch.from_numpy(step.direction.vector.copy()), model.width(step.site)
+    if len(vector) != width:
+        name = "d_model" if width == model.d_model else "d_head"
+        raise ValueError(f"{step.direction.name!r} has {len(vector)} numbers, {model.name} has {name} {width}")
+    return vector
 
 
 def own(values: torch.Tensor, site: Site) -> torch.Tensor:
@@ -291,7 +493,18 @@ def own(values: torch.Tensor, site: Site) -> torch.Tensor:
     return values[own] if site.part == "pattern" else values[:, own]
 
 
-_FUNCTIONS = {"zero": _zero, "mean": _mean, "scale": _scale, "replace": _replace, "add": _add}
+_FUNCTIONS = {
+    "zero": _zero,
+    "mean": _mean,
+    "resample": _resample,
+    "scale": _scale,
+    "clamp": _clamp,
+    "replace": _replace,
+    "knock_out": _knock_out,
+    "add": _add,
+    "rotate": _rotate,
+    "project_out": _project_out,
+}
 
 
 @contextmanager

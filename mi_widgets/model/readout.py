@@ -26,7 +26,7 @@ _BYTES = 25 << 20
 
 def edits(model: Model, ids: torch.Tensor, recipe: Recipe | None) -> list[tuple[str, Any]]:
     """The hooks of a recipe for one prompt [1, pos]."""
-    return as_hooks(model.compile(recipe, Clock(ids.shape[1])))
+    return as_hooks(model.compile(recipe, Clock.of(ids)))
 
 
 def streams(

@@ -54,7 +54,8 @@ def sweep(model: Model, base: Recording, plans: Sequence[Plan], read: Read) -> I
     if still:
         yield still, read(base.logits.expand(len(still), -1))
     live = [number for number, start in enumerate(starts) if start is not None]
-    joins = model.joins(base, [plans[i] for i in live])
+    weights = any(edit.reads for plan in (base.edits, *(plans[i] for i in live)) for edit in plan)
+    joins = not weights and model.joins(base, [plans[i] for i in live])
     order = sorted(live, key=lambda i: min(map(entrance, plans[i])), reverse=True)
     lengths = [base.length - (starts[i] or 0) if joins else base.length for i in order]
     for chunk in _chunks(model, order, lengths, base.length):
@@ -123,24 +124,22 @@ def agreement(model: Model, base: Recording, plans: Sequence[Plan]) -> bool:
 
 def whole(model: Model, base: Recording, plans: Sequence[Plan]) -> torch.Tensor:
     """Last logits [plan, d_vocab] by whole, batched, hooked forward passes."""
-    by_name: dict[str, list[tuple[int | None, Change]]] = {}
-    for edit in base.edits:
-        by_name.setdefault(edit.hook, []).append((None, edit.change))
-    for row, plan in enumerate(plans):
+    places: dict[tuple[str, str], list[tuple[int | None, Change]]] = {}
+    for row, plan in ((None, base.edits), *enumerate(plans)):
         for edit in plan:
-            by_name.setdefault(edit.hook, []).append((row, edit.change))
-    hooks = [pair for name, changes in by_name.items() for pair in points_of(name, _by_row(changes))]
+            places.setdefault((edit.hook, edit.reads), []).append((row, edit.change))
+    hooks = [pair for (name, reads), own in places.items() for pair in points_of(name, _by_row(own), reads)]
     return model.last_logits(base.ids.expand(len(plans), -1), hooks)
 
 
 def _by_row(changes: Sequence[tuple[int | None, Change]]) -> Change:
     """One change of a batch that makes each row's own, or everybody's (row None), in order."""
 
-    def change(x: torch.Tensor) -> torch.Tensor:
+    def change(x: torch.Tensor, *read: torch.Tensor) -> torch.Tensor:
         out = x.clone()
         for row, own in changes:
             rows = slice(None) if row is None else slice(row, row + 1)
-            out[rows] = own(out[rows])
+            out[rows] = own(out[rows], *(each[rows] for each in read))
         return out
 
     return change

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..direction import Direction
 from ..grid import Axis, Grid
-from ..intervention import Direction
 from ..model import Model, hook_name
 from ..run import pair_reader
 from ..site import Site

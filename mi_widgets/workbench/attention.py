@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..direction import Direction
 from ..grid import Axis as GridAxis
 from ..grid import Grid
-from ..intervention import Direction
 from ..model import Job, Stopped
 from ..model.tokens import Prompt
 from ..run import Texts

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from threading import Event
 from typing import Any
 
+from ..direction import Direction
 from ..grid import Grid
-from ..intervention import Direction, Recipe
+from ..intervention import Recipe
 from ..locate import refine
 from ..locate.places import Unaligned
 from ..task import Pair, Task

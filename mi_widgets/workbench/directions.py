@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 
-from ..intervention import Direction
+from ..direction import Direction
 from ..model import Model
 from ..steer import contrast
 from ..tasks.tone import CHEERFUL, GLOOMY

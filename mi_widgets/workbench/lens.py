@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from threading import Event
 from typing import Any
 
+from ..direction import Direction
 from ..grid import Grid
-from ..intervention import Direction
 from ..locate import lens_steps
 from ..model.tokens import Prompt
 from ..run import Texts

@@ -18,9 +18,10 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
+from ..direction import Direction
 from ..grid import Grid
 from ..improve.controls import controls, describe
-from ..intervention import Direction, Recipe
+from ..intervention import Recipe
 from ..model import Closed, Job, Model, Stopped, hook_name
 from ..model.tokens import Prompt
 from ..run import Run, Texts, generate, metric_name, reader, run

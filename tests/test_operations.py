@@ -1,0 +1,244 @@
+"""Every operation of a recipe beside the same thing by hand, in one pass, joined midway and with a key-value cache."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+import mi_widgets as mi
+from mi_widgets.delta import Delta
+from mi_widgets.direction import Direction
+from mi_widgets.intervention import Intervention
+from mi_widgets.run import pair_reader
+
+from . import tiny
+from .conftest import Tiny
+from .test_generation import with_cache, without_cache
+from .test_oracle import HEAD, LAYER, direction, edited, head, once, residual, same
+from .tiny import CLEAN, CORRUPT, OTHERS, put
+
+
+def turned(step: torch.Tensor) -> tiny.Change:
+    return lambda x: (x + step) * (x.norm(dim=-1, keepdim=True) / (x + step).norm(dim=-1, keepdim=True))
+
+
+def without(vector: np.ndarray) -> tiny.Change:
+    v = torch.tensor(vector)
+    return lambda x: x - (x @ v)[..., None] * v
+
+
+def test_a_clamped_head_and_clamped_neurons(small: Tiny) -> None:
+    edited(
+        small,
+        mi.Selection((head(),)).clamp(-0.05, 0.1),
+        (small.plain.z(LAYER), put(lambda x: x.clamp(-0.05, 0.1), head=HEAD)),
+    )
+    place, alone = small.plain.neurons(LAYER), lambda x: torch.cat([x[..., :3].clamp(max=-0.1), x[..., 3:]], -1)
+    edited(small, mi.Selection(tuple(mi.Site("neuron", LAYER, n) for n in range(3))).clamp(high=-0.1), (place, alone))
+
+
+def test_a_direction_that_keeps_the_length(small: Tiny) -> None:
+    d = direction(small.model.d_model)
+    step = torch.tensor(d.vector) * 0.7 * d.norm
+    edited(small, d.add(0.7, keep_norm=True), (small.plain.post(LAYER), put(turned(step))))
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_direction_projected_out_at_one_place(small: Tiny, first: bool) -> None:
+    d = direction(small.model.d_model)
+    where = slice(0 if first else 1, None)
+    edited(small, d.project_out(first=first), (small.plain.post(LAYER), put(without(d.vector), where)))
+
+
+def test_a_direction_projected_out_everywhere_is_nowhere(small: Tiny) -> None:
+    d = direction(small.model.d_model)
+    recipe, names = d.project_out(everywhere=True), [f"blocks.{n}.hook_resid_post" for n in range(tiny.LAYERS)]
+    seen = small.model.do(lambda: small.model.capture(small.ids(), names, recipe))
+    for x in seen.values():
+        along = (x[0].float() @ torch.tensor(d.vector)).abs()
+        assert along[1:].max() < 1e-4 < along[0]  # position 0 is spared
+
+
+def test_a_direction_at_a_heads_output(small: Tiny) -> None:
+    d = Direction(np.linspace(-1, 2, tiny.D_HEAD), LAYER, 3.0, 0.5, head=HEAD)
+    step = torch.tensor(d.vector) * 0.5 * d.norm
+    edited(small, d.add(), (small.plain.z(LAYER), put(lambda x: x + step, head=HEAD)))
+
+
+def test_a_direction_of_another_width_is_refused(llama: Tiny) -> None:
+    with pytest.raises(ValueError, match="d_head 6"):
+        mi.run(llama.model, CLEAN, Direction(np.ones(7), LAYER, 3.0, 0.5, head=HEAD).add())
+    with pytest.raises(ValueError, match="d_model 20"):
+        mi.run(llama.model, CLEAN, direction(7).add())
+
+
+def test_a_head_taken_from_one_of_several_texts(small: Tiny) -> None:
+    texts = (CORRUPT, *OTHERS)
+    drawn = random.Random(5).choice([t for t in texts if small.ids(t).shape[1] >= small.ids().shape[1]])
+    z = small.plain.see(small.ids(drawn), small.plain.z(LAYER))[:, : small.ids().shape[1]]
+    recipe = mi.Selection((head(),)).switch_off("resample", texts, seed=5)
+    edited(small, recipe, (small.plain.z(LAYER), put(tiny.one_head(z, HEAD), head=HEAD)))
+    with pytest.raises(ValueError, match="tokens or more"):
+        mi.run(small.model, CLEAN, mi.Selection((head(),)).switch_off("resample", ["a b"]))
+
+
+@pytest.mark.parametrize("renormalise", [False, True])
+def test_attention_that_is_cut(small: Tiny, renormalise: bool) -> None:
+    """By hand: what the head then mixes of the values."""
+    query = 7
+    pattern = small.plain.pattern(small.ids(), LAYER)[0, HEAD].clone()
+    row = pattern[query].clone()
+    key = int(row.argmax())
+    row[key] = 0
+    pattern[query] = row / row.sum() if renormalise else row
+    z = pattern @ small.plain.values(small.ids(), LAYER)[0, HEAD]
+    recipe = mi.Selection((head(),)).knock_out([(query, key)], renormalise)
+    edited(small, recipe, (small.plain.z(LAYER), put(z, head=HEAD)))
+
+
+def test_a_head_that_looks_at_nothing_writes_nothing(small: Tiny) -> None:
+    same(
+        mi.run(small.model, CLEAN, mi.Selection((head(),)).knock_out()).logits,
+        mi.run(small.model, CLEAN, once("zero", head())).logits,
+    )
+
+
+def test_a_cut_that_cuts_nothing_is_refused(llama: Tiny) -> None:
+    with pytest.raises(ValueError, match="sees only keys"):
+        mi.run(llama.model, CLEAN, mi.Selection((head(),)).knock_out([(2, 5)]))
+    with pytest.raises(ValueError, match="touches nothing"):
+        mi.run(llama.model, CLEAN, mi.Selection((head(),)).knock_out([(2, 500)]))
+    with pytest.raises(ValueError, match="only heads attend"):
+        mi.Selection((residual(),)).knock_out()
+
+
+@pytest.mark.parametrize("part", ["W_Q", "W_K", "W_V", "W_O", "W_in", "W_out"])
+def test_an_addition_to_a_weight(small: Tiny, part: str) -> None:
+    """By hand: the Hugging Face module's own matrix, edited and put back."""
+    model, site = small.model, mi.Site("weight", LAYER, part=part)
+    rng = np.random.default_rng(0)
+    width = {"W_O": tiny.HEADS * tiny.D_HEAD, "W_out": tiny.D_MLP}.get(part, model.d_model)
+    columns = (0, 5, 2)
+    delta = Delta(rng.standard_normal((width, 1)), rng.standard_normal((1, 3)), None, columns)
+    found = mi.run(model, CLEAN, mi.Recipe((Intervention("delta", site, delta=delta, strength=0.5),)))
+    bridge = mi.Model(tiny.hugging_face(small.shape), tiny.tokenizer()).bridge
+    block = bridge.blocks[LAYER]
+    owner = block.attn if part in ("W_Q", "W_K", "W_V", "W_O") else block.mlp
+    linear = getattr(owner, {"W_Q": "q", "W_K": "k", "W_V": "v", "W_O": "o", "W_in": "in", "W_out": "out"}[part])
+    weight = linear.original_component.weight
+    with torch.no_grad():
+        for n, column in enumerate(columns):
+            added = 0.5 * torch.tensor(delta.matrix[:, n])
+            if type(linear.original_component).__name__ == "Conv1D":
+                weight[:, column] += added
+            else:
+                weight[column] += added
+        expected = bridge(small.ids())[0]
+    same(found.logits, expected)
+    assert (expected - mi.run(model, CLEAN).logits).abs().max() > 1e-3
+
+
+def test_an_addition_that_does_not_fit_is_refused(llama: Tiny) -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        mi.run(llama.model, CLEAN, once("delta", mi.Site("weight", 0, part="W_Q"), delta=Delta(np.ones((3, 4)))))
+
+
+def all_operations(small: Tiny) -> list[mi.Recipe]:
+    d = direction(small.model.d_model)
+    heads = mi.Selection((head(), head(0, 1)))
+    rng = np.random.default_rng(1)
+    return [
+        heads.clamp(-0.05, 0.1),
+        heads.replace(CORRUPT),
+        heads.knock_out([(7, 3), (-1, 0)], renormalise=True),
+        heads.switch_off("resample", (CORRUPT,)),
+        d.add(0.7, keep_norm=True).at(0.5),
+        d.add(0.7, where="prompt"),
+        d.project_out(),
+        d.project_out(everywhere=True),
+        once(
+            "delta", mi.Site("weight", LAYER, part="W_O"), delta=Delta(rng.standard_normal((24, small.model.d_model)))
+        ),
+        d.add(0.7).when(d, above=-1e9),
+    ]
+
+
+def test_runs_that_join_midway_give_the_same(small: Tiny) -> None:
+    recipes = all_operations(small)
+    recording, read = small.model.record(CLEAN), pair_reader(small.model, "logit_diff", small.pair)
+    found = np.zeros(len(recipes))
+    for numbers, values in small.model.do(lambda: list(small.model.sweep(recording, recipes, read))):
+        found[numbers] = values
+    plain = [float(read(mi.run(small.model, CLEAN, recipe).logits[-1:])) for recipe in recipes]
+    assert np.abs(found - plain).max() < 1e-4
+
+
+def test_hooks_on_the_users_bridge_give_the_same(small: Tiny) -> None:
+    for recipe in all_operations(small):
+        found = small.model.bridge.run_with_hooks(small.ids(), fwd_hooks=recipe.hooks(small.model, CLEAN))[0]
+        same(mi.run(small.model, CLEAN, recipe).logits, found.detach(), 1e-5)
+
+
+# -- where and when --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["prompt", "generated"])
+def test_only_the_prompt_or_only_what_follows_it(small: Tiny, where: str) -> None:
+    text = OTHERS[0]
+    ids, d = small.ids(text), direction(small.model.d_model, layer=0)
+    step, length = torch.tensor(d.vector) * 9.0 * d.norm, ids.shape[1]
+    places = slice(0, length) if where == "prompt" else slice(length, None)
+    expected = without_cache(small, ids[0], (small.plain.post(0), put(lambda x: x + step, places)))
+    assert with_cache(small.model, text, d.add(9.0, where=where)) == expected
+
+
+def test_an_edit_of_generated_positions_alone_is_none_in_a_run(llama: Tiny) -> None:
+    with pytest.raises(ValueError, match=r"mi\.generate"):
+        mi.run(llama.model, CLEAN, direction(llama.model.d_model).add(where="generated"))
+    with pytest.raises(ValueError, match=r"recipe\.hooks\(model, prompt\)"):
+        direction(llama.model.d_model).add(where="generated").hooks(llama.model)
+
+
+def test_a_condition_is_read_in_the_run_without_the_recipe(small: Tiny) -> None:
+    gate, d = direction(small.model.d_model, layer=2), direction(small.model.d_model, layer=0)
+    x = small.plain.residual(small.ids(), 2, "post")[0, -1]
+    value = float(x @ torch.tensor(gate.vector))
+    base, ungated = mi.run(small.model, CLEAN).logits, mi.run(small.model, CLEAN, d.add(5.0)).logits
+    assert torch.equal(mi.run(small.model, CLEAN, d.add(5.0).when(gate, value + 1e-3)).logits, base)
+    same(mi.run(small.model, CLEAN, d.add(5.0).when(gate, value - 1e-3)).logits, ungated, 1e-6)
+    other = float(small.plain.residual(small.ids(), 2, "post")[0, 4] @ torch.tensor(gate.vector))
+    same(mi.run(small.model, CLEAN, d.add(5.0).when(gate, other - 1e-3, position=4)).logits, ungated, 1e-6)
+
+
+def test_a_condition_needs_the_prompt_and_comes_once(llama: Tiny) -> None:
+    d = direction(llama.model.d_model)
+    with pytest.raises(ValueError, match=r"recipe\.hooks\(model, prompt\)"):
+        d.when(d, 0.0).hooks(llama.model)
+    with pytest.raises(ValueError, match="has a condition already"):
+        d.when(d, 0.0).when(d, 1.0)
+
+
+def test_a_condition_holds_while_text_is_generated(llama: Tiny) -> None:
+    d = direction(llama.model.d_model, layer=0)
+    assert with_cache(llama.model, OTHERS[0], d.add(9.0).when(d, 1e9)) == with_cache(llama.model, OTHERS[0])
+    assert with_cache(llama.model, OTHERS[0], d.add(9.0).when(d, -1e9)) == with_cache(
+        llama.model, OTHERS[0], d.add(9.0)
+    )
+
+
+def test_a_direction_comes_back_from_its_file(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    d = Direction(
+        np.linspace(-1, 2, 6), 3, 2.0, 0.1, "a <b>", ("up",), ("down",), {"weights": "x"}, head=2, kind="probe"
+    )
+    back = Direction.load(d.save(tmp_path / "d.safetensors"))
+    assert back == d and back.provenance == d.provenance
+    from safetensors.numpy import load_file, save_file
+
+    (tmp_path / "plain.safetensors").write_bytes(b"no")
+    save_file(load_file(tmp_path / "d.safetensors"), tmp_path / "bare.safetensors")
+    for name in ("plain", "bare"):
+        with pytest.raises(ValueError, match="not a direction"):
+            Direction.load(tmp_path / f"{name}.safetensors")
