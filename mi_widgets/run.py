@@ -10,9 +10,10 @@ from typing import Any
 import torch
 
 from .intervention import Recipe
-from .model import Model, Read, first_difference
+from .model import Model, Read, first_difference, hook_name
 from .model.hooks import Clock, as_hooks
 from .model.tokens import Prompt, token_at
+from .site import Site
 from .task import FIRST_DIFFERENCE, LAST, METRICS, Pair
 
 Texts = str | int | Sequence[str | int]  # tokens as text (one token each), or as ids
@@ -74,7 +75,8 @@ def run(model: Any, prompt: Prompt, recipe: Recipe | None = None, *, prepend_bos
         ids = model.ids(prompt, prepend_bos)
         hooks = as_hooks(model.compile(recipe, Clock.of(ids)))
         logits = model.forward(ids, hooks)[0].detach()
-        said = (*_doubts(model, recipe), *_idle(recipe), *health(logits))
+        wrong = health(logits, lambda: _origin(model, ids, hooks))
+        said = (*_doubts(model, recipe), *_idle(recipe), *wrong)
         return Run(ids[0], model.labels(ids), logits, model, recipe, said)
 
     _refuse_later(recipe)
@@ -111,10 +113,30 @@ def _idle(recipe: Recipe) -> tuple[str, ...]:
     return (f"{len(idle)} of {len(recipe)} steps change nothing; the first is {idle[0]}",)
 
 
-def health(logits: torch.Tensor) -> tuple[str, ...]:
-    """Warnings about logits [pos, d_vocab]: not a number, infinite, or collapsed to a uniform distribution."""
+def _origin(model: Model, ids: torch.Tensor, hooks: Sequence[tuple[str, Any]]) -> str:
+    """Where in a run the numbers first end: "from block 3 on". Cost: one more forward pass."""
+    sound: dict[int, bool] = {}
+
+    def listen(layer: int) -> Any:
+        def look(x: torch.Tensor, hook: Any) -> None:
+            sound[layer] = bool(torch.isfinite(x).all())
+
+        return look
+
+    names = {layer: hook_name(Site("residual", layer, part="post")) for layer in range(model.n_layers)}
+    model.last_logits(ids, [*hooks, *((name, listen(layer)) for layer, name in names.items())])
+    first = next((layer for layer, whole in sound.items() if not whole), None)
+    return "only after the last block" if first is None else f"from block {first} on"
+
+
+def health(logits: torch.Tensor, origin: Callable[[], str] | None = None) -> tuple[str, ...]:
+    """Warnings about logits [pos, d_vocab]: not a number, infinite, or collapsed to a uniform distribution.
+
+    origin: says where it began, and is asked only if there is something to say.
+    """
     if not bool(torch.isfinite(logits).all()):
-        return ("the model's output is not a number (NaN or infinity); the edit is too strong",)
+        where = f", {origin()}" if origin else ""
+        return (f"the model's output is not a number (NaN or infinity){where}; the edit is too strong",)
     logp = logits[-1].float().log_softmax(-1)
     entropy = float(-(logp.exp() * logp).sum())
     if entropy > _COLLAPSED * math.log(logits.shape[-1]):
@@ -124,34 +146,50 @@ def health(logits: torch.Tensor) -> tuple[str, ...]:
 
 def generate(
     model: Any,
-    prompt: Prompt,
+    prompt: Prompt | Sequence[Prompt],
     recipe: Recipe | None = None,
     max_new_tokens: int = 40,
     temperature: float = 0.0,
     seed: int = 0,
     *,
-    on_text: Callable[[str], None] | None = None,
+    on_text: Callable[[Any], None] | None = None,
     prepend_bos: bool | None = None,
-) -> str:
-    """The text that follows a prompt, under a recipe if one is given.
+) -> Any:
+    """The text that follows a prompt, under a recipe if one is given; of several prompts a list of texts.
 
-    temperature 0 is greedy. Equal seeds give equal texts, whatever else draws random numbers. Positions in the recipe
-    are absolute: position 5 is the prompt's sixth token also while later tokens are made. on_text is called with the
-    text so far after each token.
+    prompt: a text, chat messages or ids; or a list of texts, or of chats, which are run as one batch.
+    temperature 0 is greedy. Equal seeds give equal texts, whatever else draws random numbers; the rows of a batch are
+    drawn with seed, seed + 1, … Positions in the recipe are absolute: position 5 is the prompt's sixth token also while
+    later tokens are made. Edits of "generated" positions alone begin with the first new token, when it is read.
+    on_text is called with the text so far (or the list of them) after each token.
+    Raises ValueError when the edit makes the model's output something that is no number.
     """
     model, recipe = Model.of(model), checked(recipe)
+    several = _are_several(prompt)
+    prompts: Sequence[Any] = prompt if several else [prompt]  # type: ignore[assignment]
 
-    def work() -> str:
-        new: list[int] = []
-        text = ""
-        for id_ in model.stream(model.ids(prompt, prepend_bos), recipe, max_new_tokens, temperature, seed):
-            new.append(id_)
-            text = model.tokenizer.decode(new, skip_special_tokens=True)
+    def work() -> list[str]:
+        new: list[list[int]] = [[] for _ in prompts]
+        texts = [""] * len(prompts)
+        ids = [model.ids(each, prepend_bos) for each in prompts]
+        for step in model.stream(ids, recipe, max_new_tokens, temperature, seed):
+            for row, id_ in enumerate(step):
+                if id_ is not None:
+                    new[row].append(id_)
+                    texts[row] = model.tokenizer.decode(new[row], skip_special_tokens=True)
             if on_text is not None:
-                on_text(text)
-        return text
+                on_text(list(texts) if several else texts[0])
+        return texts
 
-    return model.do(work)
+    texts = model.do(work)
+    return texts if several else texts[0]
+
+
+def _are_several(prompt: Any) -> bool:
+    """Whether it is a list of texts or of chats, and not one prompt."""
+    if not isinstance(prompt, (list, tuple)) or not prompt:
+        return False
+    return all(isinstance(p, str) or (isinstance(p, list) and bool(p) and isinstance(p[0], dict)) for p in prompt)
 
 
 def reader(model: Model, metric: str, answer: Texts, foil: Texts) -> Read:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,7 +14,7 @@ from mi_widgets.intervention import Intervention
 
 from . import tiny
 from .conftest import Tiny
-from .test_oracle import direction
+from .test_oracle import all_operations, direction
 from .tiny import CLEAN, CORRUPT, OTHERS, put
 
 NEW, STRONG = 8, 9.0
@@ -31,7 +32,7 @@ def without_cache(small: Tiny, ids: torch.Tensor, *edits: tuple[tiny.Place, tiny
 
 def with_cache(model: mi.Model, text: str, recipe: mi.Recipe | None = None) -> list[int]:
     ids = model.ids(text)
-    return ids[0].tolist() + model.do(lambda: list(model.stream(ids, recipe, NEW, 0.0, 0)))
+    return ids[0].tolist() + model.do(lambda: [new for (new,) in model.stream([ids], recipe, NEW, 0.0, 0)])
 
 
 @pytest.mark.parametrize("text", [CLEAN, *OTHERS])
@@ -72,6 +73,91 @@ def test_what_is_taken_from_another_prompt_leaves_new_tokens_alone(llama: Tiny) 
     there = llama.plain.see(llama.ids(CORRUPT), llama.plain.pre(1))
     edit = llama.plain.pre(1), put(there, slice(0, there.shape[1]))
     assert with_cache(llama.model, CLEAN, recipe) == without_cache(llama, llama.ids()[0], edit)
+
+
+@pytest.mark.parametrize("where", ["prompt", "generated"])
+def test_only_the_prompt_or_only_what_follows_it(small: Tiny, where: str) -> None:
+    text = OTHERS[0]
+    ids, d = small.ids(text), direction(small.model.d_model, layer=0)
+    step, length = torch.tensor(d.vector) * 9.0 * d.norm, ids.shape[1]
+    places = slice(0, length) if where == "prompt" else slice(length, None)
+    expected = without_cache(small, ids[0], (small.plain.post(0), put(lambda x: x + step, places)))
+    assert with_cache(small.model, text, d.add(9.0, where=where)) == expected
+
+
+def test_a_condition_holds_while_text_is_generated(llama: Tiny) -> None:
+    d = direction(llama.model.d_model, layer=0)
+    assert with_cache(llama.model, OTHERS[0], d.add(9.0).when(d, 1e9)) == with_cache(llama.model, OTHERS[0])
+    assert with_cache(llama.model, OTHERS[0], d.add(9.0).when(d, -1e9)) == with_cache(
+        llama.model, OTHERS[0], d.add(9.0)
+    )
+
+
+def rows(model: mi.Model, texts: Sequence[str], recipe: mi.Recipe | None = None) -> list[list[int]]:
+    """Each text's ids and new ones, generated as one batch."""
+    prompts = [model.ids(text) for text in texts]
+    steps = model.do(lambda: list(model.stream(prompts, recipe, NEW, 0.0, 0)))
+    return [ids[0].tolist() + [step[row] for step in steps if step[row] is not None] for row, ids in enumerate(prompts)]
+
+
+def test_a_batch_gives_each_prompt_its_own_text(small: Tiny) -> None:
+    texts = (CLEAN, *OTHERS)
+    for recipe in (None, *all_operations(small)):
+        if recipe is None or not any(step.op in ("replace", "resample") for step in recipe.interventions):
+            some = texts if recipe is None else (CLEAN, CORRUPT, CLEAN + " to")
+            assert rows(small.model, some, recipe) == [with_cache(small.model, text, recipe) for text in some], recipe
+
+
+def test_positions_are_each_rows_own_in_a_batch(small: Tiny) -> None:
+    d = direction(small.model.d_model, layer=0)
+    for recipe in (d.add(STRONG, [2]), d.add(STRONG, [-1]), d.add(STRONG, where="generated"), d.project_out()):
+        alone = [with_cache(small.model, text, recipe) for text in OTHERS]
+        assert rows(small.model, OTHERS, recipe) == alone
+        assert alone != [with_cache(small.model, text) for text in OTHERS]
+
+
+def test_a_condition_is_decided_for_each_row(llama: Tiny) -> None:
+    gate, d = direction(llama.model.d_model, layer=1), direction(llama.model.d_model, layer=0)
+    read = torch.tensor(gate.vector)
+    values = np.array([float(llama.plain.residual(llama.ids(text), 1, "post")[0, -1] @ read) for text in OTHERS])
+    recipe = d.add(STRONG).when(gate, float(np.median(values)))
+    plain, edited = rows(llama.model, OTHERS), rows(llama.model, OTHERS, d.add(STRONG))
+    fires = values > np.median(values)
+    assert 0 < fires.sum() < len(OTHERS)
+    assert rows(llama.model, OTHERS, recipe) == [e if f else p for p, e, f in zip(plain, edited, fires, strict=True)]
+
+
+def test_texts_come_as_a_list_for_a_list(llama: Tiny) -> None:
+    heard: list[object] = []
+    texts = mi.generate(llama.model, list(OTHERS[:2]), max_new_tokens=3, on_text=heard.append)
+    assert texts == [mi.generate(llama.model, text, max_new_tokens=3) for text in OTHERS[:2]] == heard[-1]
+
+
+def test_the_plain_model_and_the_bridge_generate_the_same(small: Tiny) -> None:
+    """Over one storage: with the plain model taken away, the bridge does the work."""
+    bridge = mi.Model(tiny.hugging_face(small.shape), tiny.tokenizer())
+    bridge.do(lambda: setattr(bridge, "_plain", None))
+    assert small.model.do(lambda: small.model.plain) is not None
+    for recipe in (None, *all_operations(small)):
+        assert with_cache(small.model, CLEAN, recipe) == with_cache(bridge, CLEAN, recipe), recipe
+
+
+def test_a_weight_edited_in_place_is_seen_by_generation() -> None:
+    hf = tiny.hugging_face("llama")
+    model = mi.Model(hf, tiny.tokenizer())
+    before = with_cache(model, OTHERS[0])
+    with torch.no_grad():
+        hf.model.layers[0].mlp.down_proj.weight.mul_(-3)
+    ids = model.ids(OTHERS[0])
+    theirs = hf.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=NEW, pad_token_id=1)
+    assert with_cache(model, OTHERS[0]) == theirs[0].tolist() != before
+
+
+def test_output_that_is_no_number_ends_in_words(llama: Tiny) -> None:
+    huge = mi.Recipe((Intervention("scale", mi.Site("residual", 1, part="post"), amount=1e38),))
+    with pytest.raises(ValueError, match="too strong"):
+        mi.generate(llama.model, CLEAN, huge + huge, max_new_tokens=3)
+    assert any("from block 1 on" in said for said in mi.run(llama.model, CLEAN, huge + huge).warnings)
 
 
 def test_equal_seeds_give_equal_texts_while_another_thread_draws(llama: Tiny) -> None:

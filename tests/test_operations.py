@@ -16,8 +16,7 @@ from mi_widgets.run import pair_reader
 
 from . import tiny
 from .conftest import Tiny
-from .test_generation import with_cache, without_cache
-from .test_oracle import HEAD, LAYER, direction, edited, head, once, residual, same
+from .test_oracle import HEAD, LAYER, all_operations, direction, edited, head, once, residual, same
 from .tiny import CLEAN, CORRUPT, OTHERS, put
 
 
@@ -146,26 +145,6 @@ def test_an_addition_that_does_not_fit_is_refused(llama: Tiny) -> None:
         mi.run(llama.model, CLEAN, once("delta", mi.Site("weight", 0, part="W_Q"), delta=Delta(np.ones((3, 4)))))
 
 
-def all_operations(small: Tiny) -> list[mi.Recipe]:
-    d = direction(small.model.d_model)
-    heads = mi.Selection((head(), head(0, 1)))
-    rng = np.random.default_rng(1)
-    return [
-        heads.clamp(-0.05, 0.1),
-        heads.replace(CORRUPT),
-        heads.knock_out([(7, 3), (-1, 0)], renormalise=True),
-        heads.switch_off("resample", (CORRUPT,)),
-        d.add(0.7, keep_norm=True).at(0.5),
-        d.add(0.7, where="prompt"),
-        d.project_out(),
-        d.project_out(everywhere=True),
-        once(
-            "delta", mi.Site("weight", LAYER, part="W_O"), delta=Delta(rng.standard_normal((24, small.model.d_model)))
-        ),
-        d.add(0.7).when(d, above=-1e9),
-    ]
-
-
 def test_runs_that_join_midway_give_the_same(small: Tiny) -> None:
     recipes = all_operations(small)
     recording, read = small.model.record(CLEAN), pair_reader(small.model, "logit_diff", small.pair)
@@ -183,16 +162,6 @@ def test_hooks_on_the_users_bridge_give_the_same(small: Tiny) -> None:
 
 
 # -- where and when --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("where", ["prompt", "generated"])
-def test_only_the_prompt_or_only_what_follows_it(small: Tiny, where: str) -> None:
-    text = OTHERS[0]
-    ids, d = small.ids(text), direction(small.model.d_model, layer=0)
-    step, length = torch.tensor(d.vector) * 9.0 * d.norm, ids.shape[1]
-    places = slice(0, length) if where == "prompt" else slice(length, None)
-    expected = without_cache(small, ids[0], (small.plain.post(0), put(lambda x: x + step, places)))
-    assert with_cache(small.model, text, d.add(9.0, where=where)) == expected
 
 
 def test_an_edit_of_generated_positions_alone_is_none_in_a_run(llama: Tiny) -> None:
@@ -219,14 +188,6 @@ def test_a_condition_needs_the_prompt_and_comes_once(llama: Tiny) -> None:
         d.when(d, 0.0).hooks(llama.model)
     with pytest.raises(ValueError, match="has a condition already"):
         d.when(d, 0.0).when(d, 1.0)
-
-
-def test_a_condition_holds_while_text_is_generated(llama: Tiny) -> None:
-    d = direction(llama.model.d_model, layer=0)
-    assert with_cache(llama.model, OTHERS[0], d.add(9.0).when(d, 1e9)) == with_cache(llama.model, OTHERS[0])
-    assert with_cache(llama.model, OTHERS[0], d.add(9.0).when(d, -1e9)) == with_cache(
-        llama.model, OTHERS[0], d.add(9.0)
-    )
 
 
 def test_a_direction_comes_back_from_its_file(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import mi_widgets as mi
+from mi_widgets.delta import Delta
 from mi_widgets.intervention import Intervention
 
 from . import tiny
@@ -129,6 +130,26 @@ def test_the_embedding_at_zero(small: Tiny) -> None:
     embed = small.plain.hf.get_input_embeddings()
     site = mi.Site("embedding", position=3)
     edited(small, once("zero", site), ((embed, "out"), put(0.0, slice(3, 4))))
+
+
+def all_operations(small: Tiny) -> list[mi.Recipe]:
+    d = direction(small.model.d_model)
+    heads = mi.Selection((head(), head(0, 1)))
+    rng = np.random.default_rng(1)
+    return [
+        heads.clamp(-0.05, 0.1),
+        heads.replace(CORRUPT),
+        heads.knock_out([(7, 3), (-1, 0)], renormalise=True),
+        heads.switch_off("resample", (CORRUPT,)),
+        d.add(0.7, keep_norm=True).at(0.5),
+        d.add(0.7, where="prompt"),
+        d.project_out(),
+        d.project_out(everywhere=True),
+        once(
+            "delta", mi.Site("weight", LAYER, part="W_O"), delta=Delta(rng.standard_normal((24, small.model.d_model)))
+        ),
+        d.add(0.7).when(d, above=-1e9),
+    ]
 
 
 # -- the same numbers three ways --------------------------------------------------------------------------------------

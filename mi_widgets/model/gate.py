@@ -21,7 +21,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from ..intervention import Recipe
 from ..reference import Reference
 from ..site import Site
-from . import checkpoint, hooks, readout, recording, sweep, tokens, twin
+from . import checkpoint, generation, hooks, plain, readout, recording, sweep, tokens, twin
 from .fingerprint import Fingerprint, WeightsChanged, checksum, hooks_on, pulse
 from .hooks import Change
 from .recording import Recording
@@ -33,6 +33,7 @@ from .worker import Closed, Job, Worker
 T = TypeVar("T")
 _KEPT = 64  # reference means and prompt activations kept for reuse
 _KEY = "_mi_widgets_model"  # where a bridge keeps its one Model
+_UNMADE: Any = object()
 _BIRTH = Lock()  # so that it stays one when two threads ask
 
 
@@ -49,6 +50,7 @@ class Model:
     _seen: list[tuple[Any, ...]]
     _copied: list[torch.Tensor]
     _copied_sum: str
+    _plain: Any
     _joins: dict[str, bool]
     _kept: dict[tuple[str, str | tuple[int, ...], str], dict[str, torch.Tensor]]
     _kept_of: str
@@ -205,6 +207,7 @@ class Model:
         self._seen = []
         self._copied = []
         self._copied_sum = ""
+        self._plain = _UNMADE
         self._joins = {}
         self._kept = {}
         self._kept_of = ""
@@ -456,31 +459,24 @@ class Model:
             return self.twin(ids, stop_at_layer=0)
 
     def stream(
-        self, ids: torch.Tensor, recipe: Recipe | None, most: int, temperature: float, seed: int
-    ) -> Iterator[int]:
-        """New token ids one by one, with a KV cache; edits keep their absolute positions.
+        self, prompts: Sequence[torch.Tensor], recipe: Recipe | None, most: int, temperature: float, seed: int
+    ) -> Iterator[list[int | None]]:
+        """New tokens of prompts, ids [1, pos] each, one batch step at a time; see `generation.stream`."""
+        return generation.stream(self, prompts, recipe, most, temperature, seed)
 
-        Ends after an end token, and where the model reads no further.
-        temperature 0 is greedy; above it, tokens are drawn with a generator of this call's own.
-        """
-        clock = hooks.Clock.of(ids)
-        edits = hooks.as_hooks(self.compile(recipe, clock))
-        generator = torch.Generator(device=ids.device).manual_seed(seed)
-        ends, past, fresh = _end_ids(self._source, self.tokenizer), None, ids
-        limit = getattr(self.twin.cfg, "n_ctx", None)
-        for _ in range(min(most, limit - ids.shape[1] + 1) if limit else most):
-            with self._pass(edits):
-                out = self.twin.original_model(fresh, past_key_values=past, use_cache=True)
-            past = getattr(out, "past_key_values", None)
-            if past is not None:
-                clock.offset += fresh.shape[1]
-            logits = out.logits[0, -1].float()
-            new = int(logits.argmax()) if temperature <= 0 else _draw(logits / temperature, generator)
-            yield new
-            if new in ends:
-                return
-            token = torch.tensor([[new]], device=ids.device)
-            fresh = token if past is not None else torch.cat([fresh, token], dim=1)
+    @property
+    def plain(self) -> nn.Module | None:
+        """The Hugging Face model over the same storage that generates text; None where there is none. Inside `do`."""
+        if self._plain is _UNMADE:
+            self._plain = plain.boot(self, self._source)
+        return self._plain
+
+    @property
+    def end_ids(self) -> set[int]:
+        """Tokens that end a text."""
+        ends = getattr(getattr(self._source, "generation_config", None), "eos_token_id", None)
+        ends = self.tokenizer.eos_token_id if ends is None else ends
+        return set(ends) if isinstance(ends, list) else {ends}
 
 
 def _first_and_rest(runs: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -488,16 +484,6 @@ def _first_and_rest(runs: Sequence[torch.Tensor]) -> torch.Tensor:
         raise ValueError("the reference texts have one token each: there is no mean over the positions after the first")
     first = torch.stack([run[0] for run in runs]).mean(0)
     return torch.stack([first, torch.cat([run[1:] for run in runs]).mean(0)])
-
-
-def _draw(logits: torch.Tensor, generator: torch.Generator) -> int:
-    return int(torch.multinomial(logits.softmax(-1), 1, generator=generator))
-
-
-def _end_ids(source: nn.Module, tokenizer: Any) -> set[int]:
-    ends = getattr(getattr(source, "generation_config", None), "eos_token_id", None)
-    ends = tokenizer.eos_token_id if ends is None else ends
-    return set(ends) if isinstance(ends, list) else {ends}
 
 
 def _without_home(source: str) -> str:

@@ -134,6 +134,29 @@ def points_of(name: str, change: Change, reads: str = "") -> list[tuple[str, Any
     return [(f"{block}.hook_resid_pre", _listener(entered)), (f"{block}.hook_attn_out", _as_hook(add))]
 
 
+def by_row(
+    changes: Sequence[tuple[int | None, Change]], part: Callable[[int], tuple[slice, ...]] | None = None
+) -> Change:
+    """One change of a batch that makes each row's own, or everybody's (row None), in order.
+
+    part: where a row's own tokens are in the batch; by default the whole row.
+    """
+
+    def place(row: int | None) -> tuple[slice, ...]:
+        if row is None:
+            return (slice(None),)
+        return (slice(row, row + 1),) if part is None else part(row)
+
+    def change(x: torch.Tensor, *read: torch.Tensor) -> torch.Tensor:
+        out = x.clone()
+        for row, own in changes:
+            where = place(row)
+            out[where] = own(out[where], *(each[where] for each in read))
+        return out
+
+    return change
+
+
 def _as_hook(change: Change) -> Any:
     def edit(x: torch.Tensor, hook: Any) -> torch.Tensor:
         return change(x)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .hooks import Change, points_of
+from .hooks import Change, by_row, points_of
 from .recording import Recording
 from .wavefront import Plan, Wavefront, entrance
 
@@ -128,21 +128,8 @@ def whole(model: Model, base: Recording, plans: Sequence[Plan]) -> torch.Tensor:
     for row, plan in ((None, base.edits), *enumerate(plans)):
         for edit in plan:
             places.setdefault((edit.hook, edit.reads), []).append((row, edit.change))
-    hooks = [pair for (name, reads), own in places.items() for pair in points_of(name, _by_row(own), reads)]
+    hooks = [pair for (name, reads), own in places.items() for pair in points_of(name, by_row(own), reads)]
     return model.last_logits(base.ids.expand(len(plans), -1), hooks)
-
-
-def _by_row(changes: Sequence[tuple[int | None, Change]]) -> Change:
-    """One change of a batch that makes each row's own, or everybody's (row None), in order."""
-
-    def change(x: torch.Tensor, *read: torch.Tensor) -> torch.Tensor:
-        out = x.clone()
-        for row, own in changes:
-            rows = slice(None) if row is None else slice(row, row + 1)
-            out[rows] = own(out[rows], *(each[rows] for each in read))
-        return out
-
-    return change
 
 
 __all__ = ["FIRST_TOKENS", "MOST_MB", "MOST_TOKENS", "Read", "agreement", "kind", "megabytes", "sweep", "whole"]

@@ -29,23 +29,27 @@ def boot(source: Any, tokenizer: Any, name: str, trainable: bool = False) -> Tra
 
     trainable: its parameters ask for gradients where the source's do (for a bridge that is handed to the user).
     """
-    skeleton = _skeleton(source)
-    _refuse_strangers(source, skeleton)
-    _share(named_tensors(source), skeleton, trainable)
-    skeleton.tie_weights()
-    skeleton.eval()
-    probe = torch.arange(_PROBE, device=next(skeleton.parameters()).device)[None]
+    fresh = skeleton(source)
+    _refuse_strangers(source, fresh)
+    share(named_tensors(source), fresh, trainable)
+    fresh.tie_weights()
+    fresh.eval()
+    probe = torch.arange(_PROBE, device=next(fresh.parameters()).device)[None]
     with torch.no_grad():
-        expected = skeleton(probe).logits
-        bridge = TransformerBridge.boot_transformers(name, hf_model=skeleton, tokenizer=_own(tokenizer))
+        expected = fresh(probe).logits
+        bridge = TransformerBridge.boot_transformers(name, hf_model=fresh, tokenizer=_own(tokenizer))
         found = bridge(probe)
-    bound = 1e-3 if expected.dtype == torch.float32 else 0.25
     gap = (expected.float() - found.float()).abs().max().item()
-    if not gap <= bound * max(1.0, expected.float().abs().max().item()):
+    if not gap <= bound(expected.dtype) * max(1.0, expected.float().abs().max().item()):
         raise RuntimeError(f"the twin of {name} gives other logits than the model (off by {gap:.3g}); please report it")
     if _is_bridged(source):  # it runs on tensors that its own bridge has made, such as queries, keys and values apart
-        _share(dict(_tensors(source)), bridge.original_model, trainable)
+        share(dict(_tensors(source)), bridge.original_model, trainable)
     return bridge
+
+
+def bound(dtype: torch.dtype) -> float:
+    """How far two models over the same weights may lie apart, in units of the largest logit if that is above 1."""
+    return 1e-3 if dtype == torch.float32 else 0.25
 
 
 def _own(tokenizer: Any) -> Any:
@@ -62,13 +66,13 @@ def _own(tokenizer: Any) -> Any:
     return own
 
 
-def _skeleton(source: Any) -> Any:
-    """The same architecture without weights, with eager attention (the bridge's own)."""
+def skeleton(source: Any, attention: str = "eager") -> Any:
+    """The same architecture without weights, by default with eager attention (the bridge's own)."""
     config = copy.deepcopy(source.config)
     if hasattr(config, "quantization_config"):
         raise ValueError("the model's weights are quantized in memory; load them dequantized, for instance in float32")
     config.architectures = config.architectures or [type(source).__name__]
-    config._attn_implementation = "eager"
+    config._attn_implementation = attention
     with torch.device("meta"):
         return type(source)(config)
 
@@ -85,7 +89,7 @@ def _refuse_strangers(source: nn.Module, skeleton: nn.Module) -> None:
         )
 
 
-def _share(tensors: dict[str, torch.Tensor], target: nn.Module, trainable: bool) -> None:
+def share(tensors: dict[str, torch.Tensor], target: nn.Module, trainable: bool = False) -> None:
     """Point every parameter and buffer of the target at the storage of the tensor of its name; tied ones stay one."""
     made: dict[int, nn.Parameter] = {}
     for name, _ in _tensors(target):

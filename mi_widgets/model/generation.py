@@ -1,0 +1,123 @@
+"""Generation: token by token, with a key-value cache, for one prompt or several at once.
+
+Prompts of several lengths stand in one batch with padding on their left. Every row has its own clock and its own edits,
+compiled for its own prompt: position 5 is the sixth token of that prompt, and a condition is decided for it alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..intervention import Recipe
+from . import plain
+from .hooks import Change, Clock, attached, by_row, compile_recipe, points_of
+
+if TYPE_CHECKING:
+    from .gate import Model
+
+
+def stream(
+    model: Model,
+    prompts: Sequence[torch.Tensor],
+    recipe: Recipe | None,
+    most: int,
+    temperature: float,
+    seed: int,
+) -> Iterator[list[int | None]]:
+    """Yields the new token id of every prompt, ids [1, pos] each; None where a text has ended.
+
+    A text ends after an end token, all end where the model reads no further. temperature 0 is greedy; above it, tokens
+    are drawn with a generator of each row's own, of seed, seed + 1, … Raises ValueError where logits are no numbers.
+    """
+    batch = _Batch(model, prompts, recipe)
+    draws = [torch.Generator(device=ids.device).manual_seed(seed + row) for row, ids in enumerate(prompts)]
+    ends, over = model.end_ids, [False] * len(prompts)
+    limit = getattr(model.twin.cfg, "n_ctx", None)
+    for _ in range(min(most, limit - batch.length + 1) if limit else most):
+        logits = batch.step()
+        if not bool(torch.isfinite(logits).all()):
+            raise ValueError("the model's output is not a number any more: the edit is too strong; try recipe.at(0.1)")
+        if temperature <= 0:
+            new = logits.argmax(-1).tolist()
+        else:
+            shares = (logits / temperature).softmax(-1)
+            new = [int(torch.multinomial(*each, generator=draw)) for each, draw in _with(shares, draws)]
+        yield [None if ended else id_ for ended, id_ in zip(over, new, strict=True)]
+        over = [ended or id_ in ends for ended, id_ in zip(over, new, strict=True)]
+        if all(over):
+            return
+        batch.take(new)
+
+
+def _with(shares: torch.Tensor, draws: Sequence[torch.Generator]) -> Iterator[tuple[tuple[Any, int], torch.Generator]]:
+    return (((row, 1), draw) for row, draw in zip(shares, draws, strict=True))
+
+
+class _Batch:
+    """Rows on their way: tokens that were not read yet, what was kept of those that were, and how far each row is."""
+
+    def __init__(self, model: Model, prompts: Sequence[torch.Tensor], recipe: Recipe | None) -> None:
+        self.model, self.past = model, None
+        self.length = max(ids.shape[1] for ids in prompts)
+        self.pads = [self.length - ids.shape[1] for ids in prompts]
+        rows = [torch.nn.functional.pad(ids, (pad, 0)) for ids, pad in zip(prompts, self.pads, strict=True)]
+        self.fresh = torch.cat(rows)
+        self.mask = torch.cat([(torch.arange(self.length) >= pad)[None] for pad in self.pads]).to(self.fresh)
+        self.clocks = [Clock.of(ids) for ids in prompts]
+        self.hooks = self._compiled(recipe or Recipe())
+        self.plain = model.plain if plain.carries(model, self.hooks) else None
+
+    def step(self) -> torch.Tensor:
+        """Logits [row, d_vocab] after the tokens that were not read yet; with a cache they count as read."""
+        network = self.plain or self.model.twin.original_model
+        call = {} if not any(self.pads) else self._padded()
+        with self._attached():
+            out = network(self.fresh, past_key_values=self.past, use_cache=True, **self._least(network), **call)
+        self.past = getattr(out, "past_key_values", None)
+        if self.past is not None:
+            for clock, pad in zip(self.clocks, self.pads, strict=True):
+                clock.offset += self.fresh.shape[1] - (pad if clock.offset == 0 else 0)
+        return out.logits[:, -1].float()
+
+    def take(self, new: Sequence[int]) -> None:
+        """One more token in each row."""
+        column = torch.tensor(new, device=self.fresh.device)[:, None]
+        self.fresh = column if self.past is not None else torch.cat([self.fresh, column], dim=1)
+        self.mask = torch.cat([self.mask, torch.ones_like(column)], dim=1)
+
+    def _padded(self) -> dict[str, Any]:
+        positions = (self.mask.cumsum(1) - 1).clamp(min=0)
+        return {"attention_mask": self.mask, "position_ids": positions[:, -self.fresh.shape[1] :]}
+
+    @staticmethod
+    def _least(network: Any) -> dict[str, Any]:
+        """Ask for the last position's logits alone, where that can be asked for."""
+        return {"logits_to_keep": 1} if "logits_to_keep" in network.forward.__code__.co_varnames else {}
+
+    def _attached(self) -> AbstractContextManager[None]:
+        if self.plain is None:
+            return attached(self.model.points, self.hooks)
+        return plain.attached(self.model, self.plain, self.hooks)
+
+    def _compiled(self, recipe: Recipe) -> list[tuple[str, Any]]:
+        places: dict[tuple[str, str], list[tuple[int, Change]]] = {}
+        for row, clock in enumerate(self.clocks):
+            for edit in compile_recipe(self.model, recipe, clock):
+                places.setdefault((edit.hook, edit.reads), []).append((row, edit.change))
+        return [
+            pair
+            for (name, reads), own in places.items()
+            for pair in points_of(name, by_row(own, self._pattern if name.endswith("pattern") else self._row), reads)
+        ]
+
+    def _row(self, row: int) -> tuple[slice, ...]:
+        """A row's own tokens in [row, pos, ...]: padding is in the first step only."""
+        return slice(row, row + 1), slice(0 if self.clocks[row].offset else self.pads[row], None)
+
+    def _pattern(self, row: int) -> tuple[slice, ...]:
+        own, columns = self._row(row)
+        return own, slice(None), columns, slice(self.pads[row], None)
