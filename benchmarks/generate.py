@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/generate.py [rounds]
 
-One process, the default model, one thread, greedy, 32 tokens after a prompt of 16; CPU seconds, median of paired rounds.
-All add the same vector after block 14 at every position; the tokens of all are compared.
+One process, the default model, one thread, greedy, 32 tokens after a prompt of 16; CPU seconds, median of paired
+rounds. All add the same vector after block 14 at every position; the tokens of all are compared.
 """
 
 from __future__ import annotations
@@ -53,11 +53,10 @@ def main(rounds: int) -> None:
     ways = {"Hugging Face generate, one hook": hugging_face, "mi_widgets, one edit": ours, "bridge.generate": bridge}
     seconds, tokens = _paired(ways, rounds)
     unit = seconds["Hugging Face generate, one hook"]
+    first = next(iter(tokens.values()))
     for name, times in seconds.items():
         ratio = median(a / b for a, b in zip(times, unit, strict=True))
-        print(
-            f"{name:34} {median(times):6.2f} s  {ratio:5.2f} ×   same tokens: {tokens[name] == tokens[next(iter(ways))]}"
-        )
+        print(f"{name:34} {median(times):6.2f} s  {ratio:5.2f} ×   same tokens: {tokens[name] == first}")
 
 
 def _paired(ways: dict[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, list[float]], dict[str, Any]]:

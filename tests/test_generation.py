@@ -142,6 +142,17 @@ def test_the_plain_model_and_the_bridge_generate_the_same(small: Tiny) -> None:
         assert with_cache(small.model, CLEAN, recipe) == with_cache(bridge, CLEAN, recipe), recipe
 
 
+def test_what_a_users_bridge_adds_counts_in_generation() -> None:
+    """A bridge gives the unembedding a bias of zero, which is no reason to be slow until it is another one."""
+    model = mi.Model(tiny.hugging_face("llama"), tiny.tokenizer())
+    bridge = model.bridge
+    assert model.do(lambda: model.plain) is not None
+    plain = with_cache(model, OTHERS[0])
+    with torch.no_grad():
+        bridge.original_model.lm_head.bias[5] = 1e4
+    assert set(with_cache(model, OTHERS[0])[-NEW:]) == {5} and 5 not in plain[-NEW:]
+
+
 def test_a_weight_edited_in_place_is_seen_by_generation() -> None:
     hf = tiny.hugging_face("llama")
     model = mi.Model(hf, tiny.tokenizer())

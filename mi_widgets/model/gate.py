@@ -51,6 +51,7 @@ class Model:
     _copied: list[torch.Tensor]
     _copied_sum: str
     _plain: Any
+    _added: list[torch.Tensor]
     _joins: dict[str, bool]
     _kept: dict[tuple[str, str | tuple[int, ...], str], dict[str, torch.Tensor]]
     _kept_of: str
@@ -207,7 +208,7 @@ class Model:
         self._seen = []
         self._copied = []
         self._copied_sum = ""
-        self._plain = _UNMADE
+        self._plain, self._added = _UNMADE, []
         self._joins = {}
         self._kept = {}
         self._kept_of = ""
@@ -469,7 +470,8 @@ class Model:
         """The Hugging Face model over the same storage that generates text; None where there is none. Inside `do`."""
         if self._plain is _UNMADE:
             self._plain = plain.boot(self, self._source)
-        return self._plain
+            self._added = [] if self._plain is None else plain.additions(self._source, self._plain)
+        return None if any(bool(tensor.any()) for tensor in self._added) else self._plain
 
     @property
     def end_ids(self) -> set[int]:

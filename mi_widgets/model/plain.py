@@ -58,7 +58,7 @@ def _path(model: Model, path: str) -> str | None:
 def boot(model: Model, source: Any) -> nn.Module | None:
     """The plain model over `source`'s storage; None where it would not give the twin's logits."""
     skeleton = twin.skeleton(source, _attention(source))
-    if set(twin.named_tensors(source)) - set(twin.named_tensors(skeleton)):
+    if any(bool(tensor.any()) for tensor in additions(source, skeleton)):
         return None  # a bridge of the user's has taken weights apart, and its own parts are what counts
     twin.share(twin.named_tensors(source), skeleton)
     skeleton.tie_weights()
@@ -72,6 +72,14 @@ def boot(model: Model, source: Any) -> nn.Module | None:
         module = skeleton.get_submodule(block.name)
         module.register_forward_pre_hook(lambda module, args: model.worker.check())
     return skeleton
+
+
+def additions(source: nn.Module, plain: nn.Module) -> list[torch.Tensor]:
+    """What a bridge of the user's has added to the model, such as biases of zero: the plain model has none of it."""
+    tensors = twin.named_tensors(source)
+    own = twin.named_tensors(plain)
+    shared = {tensors[name].data_ptr() for name in own}
+    return [tensor for name, tensor in tensors.items() if name not in own and tensor.data_ptr() not in shared]
 
 
 def _attention(source: Any) -> str:
