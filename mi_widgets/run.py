@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
-from .intervention import Recipe
+from .intervention import Intervention, Recipe
 from .model import Model, Read, first_difference, hook_name
-from .model.hooks import Clock, as_hooks
+from .model.hooks import Clock, Edit, as_hooks, of_rows
 from .model.tokens import Prompt, token_at
 from .site import Site
 from .task import FIRST_DIFFERENCE, LAST, METRICS, Pair
@@ -64,23 +64,44 @@ class Run:
             raise ValueError(f"{text!r} is another token than {spaced!r}, which is far likelier here: use {spaced!r}")
 
 
-def run(model: Any, prompt: Prompt, recipe: Recipe | None = None, *, prepend_bos: bool | None = None) -> Run:
+def run(
+    model: Any,
+    prompt: Prompt,
+    recipe: Recipe | None = None,
+    *,
+    prepend_bos: bool | None = None,
+    freeze_attention: bool = False,
+) -> Run:
     """Run a prompt, with a recipe if one is given. Cost: one forward pass.
 
+    freeze_attention: every head looks where it looks in the run without the recipe, so that what remains is what the
+        edit does through values and FFNs alone; edits of patterns come on top. Cost: a batch of two.
     Raises ValueError when the recipe touches no position of this prompt or names a site the model lacks.
     """
     model, recipe = Model.of(model), checked(recipe)
 
     def work() -> Run:
         ids = model.ids(prompt, prepend_bos)
-        hooks = as_hooks(model.compile(recipe, Clock.of(ids)))
-        logits = model.forward(ids, hooks)[0].detach()
+        edits = model.compile(recipe, Clock.of(ids))
+        hooks = as_hooks(edits)
+        logits = _frozen(model, ids, edits) if freeze_attention else model.forward(ids, hooks)[0].detach()
         wrong = health(logits, lambda: _origin(model, ids, hooks))
         said = (*_doubts(model, recipe), *_idle(recipe), *wrong)
         return Run(ids[0], model.labels(ids), logits, model, recipe, said)
 
     _refuse_later(recipe)
     return model.do(work)
+
+
+def _frozen(model: Model, ids: torch.Tensor, edits: Sequence[Edit]) -> torch.Tensor:
+    """Logits [pos, d_vocab] of an edited run whose heads look where those of the unedited run beside it look."""
+    site = Site("head", 0, 0, "pattern")
+    names = [name for layer in range(model.n_layers) if (name := hook_name(replace(site, layer=layer))) in model.points]
+    if not names:
+        raise ValueError(f"{model.name} has no attention patterns to freeze")
+    model.compile(Recipe((Intervention("zero", site),)))  # refuses a model whose patterns no edit reaches
+    freeze = [(name, lambda x, hook: x[:1].expand_as(x)) for name in names]
+    return model.forward(ids.expand(2, -1), [*freeze, *of_rows([(1, edits)])])[1].detach()
 
 
 def _refuse_later(recipe: Recipe) -> None:

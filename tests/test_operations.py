@@ -7,6 +7,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
 import mi_widgets as mi
 from mi_widgets.delta import Delta
@@ -159,6 +160,40 @@ def test_hooks_on_the_users_bridge_give_the_same(small: Tiny) -> None:
     for recipe in all_operations(small):
         found = small.model.bridge.run_with_hooks(small.ids(), fwd_hooks=recipe.hooks(small.model, CLEAN))[0]
         same(mi.run(small.model, CLEAN, recipe).logits, found.detach(), 1e-5)
+
+
+def test_frozen_attention_looks_where_the_unedited_run_looks(small: Tiny) -> None:
+    """By hand: every head's output as the clean pattern times the edited run's values, layer by layer."""
+    d, ids = direction(small.model.d_model, layer=0), small.ids()
+    step = torch.tensor(d.vector) * 5 * d.norm
+    patterns = [small.plain.pattern(ids, layer)[0] for layer in range(tiny.LAYERS)]
+    edits = [(small.plain.post(0), put(lambda x: x + step))]
+    for layer in range(1, tiny.LAYERS):
+        seen: list[torch.Tensor] = []
+        place = small.plain.qkv(layer, "v")
+        small.plain.logits(ids, *edits, (place, lambda x, seen=seen: seen.append(x.clone()) or x))
+        kv_heads = getattr(small.plain.hf.config, "num_key_value_heads", None) or tiny.HEADS
+        values = [seen[0][..., small.plain.columns("v", h * kv_heads // tiny.HEADS)] for h in range(tiny.HEADS)]
+        z = torch.cat([patterns[layer][h] @ values[h][0] for h in range(tiny.HEADS)], dim=-1)
+        edits.append((small.plain.z(layer), put(z)))
+    expected = small.plain.logits(ids, *edits)
+    found = mi.run(small.model, CLEAN, d.add(5.0), freeze_attention=True).logits
+    same(found, expected)
+    assert (found - mi.run(small.model, CLEAN, d.add(5.0)).logits).abs().max() > 1e-2
+    same(mi.run(small.model, CLEAN, freeze_attention=True).logits, mi.run(small.model, CLEAN).logits, 1e-5)
+
+
+def test_patterns_that_no_edit_reaches_are_refused() -> None:
+    config = AutoConfig.for_model(
+        "opt", hidden_size=24, num_hidden_layers=2, num_attention_heads=4, ffn_dim=28, word_embed_proj_dim=24,
+        vocab_size=tiny.trained().get_vocab_size(), max_position_embeddings=32,
+    )  # fmt: skip
+    hf = AutoModelForCausalLM.from_config(config).eval()
+    hf.config.architectures = [type(hf).__name__]
+    model = mi.Model(hf, tiny.tokenizer())
+    for recipe, freeze in ((mi.Selection((head(),)).knock_out(), False), (None, True)):
+        with pytest.raises(ValueError, match="no edit reaches"):
+            mi.run(model, CLEAN, recipe, freeze_attention=freeze)
 
 
 # -- where and when --------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import torch
 
 from ..intervention import Recipe
 from . import plain
-from .hooks import Change, Clock, attached, by_row, compile_recipe, points_of
+from .hooks import Clock, attached, compile_recipe, of_rows
 
 if TYPE_CHECKING:
     from .gate import Model
@@ -104,20 +104,11 @@ class _Batch:
         return plain.attached(self.model, self.plain, self.hooks)
 
     def _compiled(self, recipe: Recipe) -> list[tuple[str, Any]]:
-        places: dict[tuple[str, str], list[tuple[int, Change]]] = {}
-        for row, clock in enumerate(self.clocks):
-            for edit in compile_recipe(self.model, recipe, clock):
-                places.setdefault((edit.hook, edit.reads), []).append((row, edit.change))
-        return [
-            pair
-            for (name, reads), own in places.items()
-            for pair in points_of(name, by_row(own, self._pattern if name.endswith("pattern") else self._row), reads)
-        ]
+        edits = [(row, compile_recipe(self.model, recipe, clock)) for row, clock in enumerate(self.clocks)]
+        return of_rows(edits, self._part)
 
-    def _row(self, row: int) -> tuple[slice, ...]:
-        """A row's own tokens in [row, pos, ...]: padding is in the first step only."""
-        return slice(row, row + 1), slice(0 if self.clocks[row].offset else self.pads[row], None)
-
-    def _pattern(self, row: int) -> tuple[slice, ...]:
-        own, columns = self._row(row)
-        return own, slice(None), columns, slice(self.pads[row], None)
+    def _part(self, row: int, name: str) -> tuple[slice, ...]:
+        """A row's own tokens in [row, pos, ...], or in patterns: padding is in the first step only, but stays a key."""
+        own, pad = slice(row, row + 1), self.pads[row]
+        columns = slice(0 if self.clocks[row].offset else pad, None)
+        return (own, slice(None), columns, slice(pad, None)) if name.endswith("pattern") else (own, columns)

@@ -8,12 +8,16 @@ which position the first column of its argument is, so that "position 5" means t
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformer_lens.model_bridge.generalized_components.joint_qkv_attention import JointQKVAttentionBridge
+from transformer_lens.model_bridge.generalized_components.position_embeddings_attention import (
+    PositionEmbeddingsAttentionBridge,
+)
 
 from ..intervention import Condition, Intervention, Recipe
 from ..site import Site
@@ -134,18 +138,26 @@ def points_of(name: str, change: Change, reads: str = "") -> list[tuple[str, Any
     return [(f"{block}.hook_resid_pre", _listener(entered)), (f"{block}.hook_attn_out", _as_hook(add))]
 
 
-def by_row(
-    changes: Sequence[tuple[int | None, Change]], part: Callable[[int], tuple[slice, ...]] | None = None
-) -> Change:
-    """One change of a batch that makes each row's own, or everybody's (row None), in order.
+Part = Callable[[int, str], tuple[slice, ...]]
 
-    part: where a row's own tokens are in the batch; by default the whole row.
+
+def of_rows(rows: Iterable[tuple[int | None, Sequence[Edit]]], part: Part | None = None) -> list[tuple[str, Any]]:
+    """The hooks of a batch in which each row has its own edits, or everybody's (row None), in order.
+
+    part: where a row's own tokens are in what a hook carries; by default the whole row.
     """
+    places: dict[tuple[str, str], list[tuple[int | None, Change]]] = {}
+    for row, edits in rows:
+        for edit in edits:
+            places.setdefault((edit.hook, edit.reads), []).append((row, edit.change))
+    return [pair for (name, reads), own in places.items() for pair in points_of(name, _by_row(own, name, part), reads)]
 
+
+def _by_row(changes: Sequence[tuple[int | None, Change]], name: str, part: Part | None) -> Change:
     def place(row: int | None) -> tuple[slice, ...]:
         if row is None:
             return (slice(None),)
-        return (slice(row, row + 1),) if part is None else part(row)
+        return (slice(row, row + 1),) if part is None else part(row, name)
 
     def change(x: torch.Tensor, *read: torch.Tensor) -> torch.Tensor:
         out = x.clone()
@@ -171,6 +183,11 @@ def _listener(heard: list[torch.Tensor]) -> Any:
     return listen
 
 
+def rebuilt(block: Any) -> bool:
+    """Whether a bridge computes a block's attention step by step, so that an edit of a pattern counts."""
+    return isinstance(getattr(block, "attn", None), (JointQKVAttentionBridge, PositionEmbeddingsAttentionBridge))
+
+
 def check_site(model: Model, site: Site) -> None:
     """Refuse a site that this model does not have, with what it has."""
     name = hook_name(site)
@@ -178,6 +195,10 @@ def check_site(model: Model, site: Site) -> None:
         raise ValueError(f"{site}: this model has layers 0 to {model.n_layers - 1}")
     if name not in model.hook_names:
         raise ValueError(f"{site}: {model.name} has no {name} (parallel, recurrent and mixed blocks lack some sites)")
+    if site.part == "pattern" and not rebuilt(model.twin.blocks[site.layer]):
+        raise ValueError(
+            f"{site}: {model.name} makes its patterns inside its own attention, where no edit reaches them"
+        )
     limit = None if site.kind == "weight" else model.count(site)
     if site.index is not None and limit is not None and site.index >= limit:
         raise ValueError(f"{site}: this layer has {site.kind}s 0 to {limit - 1}")

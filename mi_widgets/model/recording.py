@@ -16,18 +16,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformer_lens.model_bridge.generalized_components.attention import AttentionBridge
 from transformer_lens.model_bridge.generalized_components.block import BlockBridge, ParallelBlockBridge
-from transformer_lens.model_bridge.generalized_components.joint_qkv_attention import JointQKVAttentionBridge
-from transformer_lens.model_bridge.generalized_components.position_embeddings_attention import (
-    PositionEmbeddingsAttentionBridge,
-)
 
-from .hooks import Clock, Edit, as_hooks
+from .hooks import Clock, Edit, as_hooks, rebuilt
 
 if TYPE_CHECKING:
     from .gate import Model
 
 _CACHES = {"past_key_values", "layer_past", "use_cache"}
-_REBUILT = (JointQKVAttentionBridge, PositionEmbeddingsAttentionBridge)  # attention whose every step has a hook
 
 
 @dataclass(frozen=True)
@@ -77,7 +72,7 @@ def drivable(twin: Any) -> bool:
     blocks = list(getattr(twin, "blocks", ()))
     return bool(blocks) and all(
         type(block) in (BlockBridge, ParallelBlockBridge)
-        and isinstance(getattr(block, "attn", None), _REBUILT)
+        and rebuilt(block)
         and {"attn", "mlp"} <= set(block.submodules)
         and "o" in block.attn.submodules
         for block in blocks

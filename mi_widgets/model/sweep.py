@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .hooks import Change, by_row, points_of
+from .hooks import of_rows
 from .recording import Recording
 from .wavefront import Plan, Wavefront, entrance
 
@@ -124,11 +124,7 @@ def agreement(model: Model, base: Recording, plans: Sequence[Plan]) -> bool:
 
 def whole(model: Model, base: Recording, plans: Sequence[Plan]) -> torch.Tensor:
     """Last logits [plan, d_vocab] by whole, batched, hooked forward passes."""
-    places: dict[tuple[str, str], list[tuple[int | None, Change]]] = {}
-    for row, plan in ((None, base.edits), *enumerate(plans)):
-        for edit in plan:
-            places.setdefault((edit.hook, edit.reads), []).append((row, edit.change))
-    hooks = [pair for (name, reads), own in places.items() for pair in points_of(name, by_row(own), reads)]
+    hooks = of_rows([(None, base.edits), *enumerate(plans)])
     return model.last_logits(base.ids.expand(len(plans), -1), hooks)
 
 
