@@ -128,6 +128,16 @@ def test_picked_heads_have_the_sites_they_stand_for(llama: Tiny) -> None:
     assert shown.selection.sites == (mi.Site("head", 0, 0), mi.Site("head", tiny.LAYERS - 1, tiny.HEADS - 1))
 
 
+def test_a_result_says_what_remains_with_attention_frozen(llama: Tiny) -> None:
+    shown = attention(llama)
+    shown.selection = mi.Site("head", 0, 1)
+    shown.act = {"verb": "scale", "factor": 0.0}
+    result = shown.run()
+    held = mi.run(llama.model, CLEAN, shown.recipe, freeze_attention=True)
+    assert result["frozen"] == pytest.approx(held.metric(*shown._read) - result["before"]["metric"], abs=1e-5)
+    assert abs(result["frozen"] - result["difference"]) > 1e-3
+
+
 def test_a_site_that_is_not_on_screen_is_refused(llama: Tiny) -> None:
     with pytest.raises(KeyError, match="not on screen"):
         attention(llama).selection = [mi.Site("ffn", 0)]
@@ -136,7 +146,7 @@ def test_a_site_that_is_not_on_screen_is_refused(llama: Tiny) -> None:
 # -- runs -------------------------------------------------------------------------------------------------------------
 
 FIELDS = {
-    "picks", "act", "metric", "before", "after", "difference", "singles", "sum_of_singles", "control", "notes",
+    "picks", "act", "metric", "before", "after", "difference", "singles", "sum_of_singles", "frozen", "control", "notes",
     "warnings", "hooks",
 }  # fmt: skip
 

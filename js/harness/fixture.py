@@ -122,6 +122,7 @@ def result(text: str | None, singles: bool = True) -> dict[str, Any]:
         if singles
         else [],
         "sum_of_singles": -2.79 if singles else None,
+        "frozen": -2.6021 if singles else None,
         "control": {
             "label": "the same edit on 20 random pairs of active heads of layers 15 and 23",
             "values": list(random.normal(-0.1, 0.4, 20)),

@@ -46,6 +46,7 @@ export type Result = {
   difference: number;
   singles: { label: string; difference: number }[];
   sum_of_singles: number | null;
+  frozen: number | null;
   control: Control | null;
   notes: string[];
   warnings: string[];

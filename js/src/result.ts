@@ -7,6 +7,7 @@ import { bdi, h, type Child } from "./dom";
 import { percent, plain, signed } from "./format";
 import type { Loop } from "./loop";
 
+const FROZEN = "Every head looks where it looked before the edit: what remains goes through values and FFNs alone.";
 const STALE = "stale — run again";
 
 /** The result area: drawn anew for a new result, relabelled when the draft moves on, kept in grey until the next comes. */
@@ -64,13 +65,14 @@ function parts(result: Result, busy: boolean): HTMLElement[] {
   return [numbers, sides, together(result), remarks(result)].filter((part): part is HTMLElement => !!part);
 }
 
-function effect({ metric, before, after, difference }: Result): HTMLElement {
+function effect({ metric, before, after, difference, frozen }: Result): HTMLElement {
   return h(
     "div",
     { class: "mi-effect" },
     h("p", { class: "mi-metric" }, bdi(metric)),
     h("p", { class: `mi-difference ${difference < 0 ? "mi-down" : "mi-up"}`, "data-testid": "difference" }, signed(difference)),
     h("p", { class: "mi-change" }, plain(before.metric), h("span", { "aria-label": "to" }, " → "), plain(after.metric)),
+    frozen === null ? null : h("p", { class: "mi-fine", title: FROZEN, "data-testid": "frozen" }, `${signed(frozen)} with attention frozen`),
   );
 }
 

@@ -241,6 +241,7 @@ class Live(Loop):
             difference=after_metric - before_metric,
             singles=[],
             sum_of_singles=None,
+            frozen=None,
             control=None,
             notes=[*redrawn, *self._notes(recipe)],
             warnings=list(after.warnings),
@@ -248,6 +249,7 @@ class Live(Loop):
         )
         self._answered = self._model.worker.job
         self.provenance = self._print(recipe)
+        self._freeze(recipe)
         self._compare(recipe, after_metric - before_metric)
         self._tell(recipe)
 
@@ -259,6 +261,14 @@ class Live(Loop):
         self._source = source
         self._draw()
         return ["The weights have changed since the map was drawn: it is drawn again."]
+
+    def _freeze(self, recipe: Recipe) -> None:
+        """What the edit does when every head looks where it looked; nothing where a model has no patterns to hold."""
+        with contextlib.suppress(ValueError):
+            held = run(self._model, self._text, recipe, freeze_attention=True)
+            frozen = self._metric(held) - self.result["before"]["metric"]
+            if math.isfinite(frozen):
+                self._publish(frozen=frozen)
 
     def _compare(self, recipe: Recipe, joint: float) -> None:
         """Each cell alone, and the same edit on random other cells."""
@@ -327,7 +337,6 @@ class Live(Loop):
             notes.append("The recipe changes nothing.")
         if self._model.own_hooks:
             notes.append(f"Your bridge has {self._model.own_hooks} hooks of its own; they are not applied here.")
-        notes += [f"{site} is edited more than once, in order." for site in recipe.conflicts]
         return notes
 
     def _print(self, recipe: Recipe | None = None) -> dict[str, str]:
