@@ -239,7 +239,7 @@ class Recipe:
     def hooks(self, model: Model, prompt: Any = None) -> list[tuple[str, Any]]:
         """[(hook name, function)] for `bridge.run_with_hooks(tokens, fwd_hooks=...)`.
 
-        prompt: what will be run; conditions, and edits of generated positions alone, need to know it.
+        prompt: what will be run; conditions and resampling need to know it.
         """
         from .model import Model
 

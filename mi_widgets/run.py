@@ -89,7 +89,6 @@ def run(
         said = (*_doubts(model, recipe), *_idle(recipe), *wrong)
         return Run(ids[0], model.labels(ids), logits, model, recipe, said)
 
-    _refuse_later(recipe)
     return model.do(work)
 
 
@@ -102,12 +101,6 @@ def _frozen(model: Model, ids: torch.Tensor, edits: Sequence[Edit]) -> torch.Ten
     model.compile(Recipe((Intervention("zero", site),)))  # refuses a model whose patterns no edit reaches
     freeze = [(name, lambda x, hook: x[:1].expand_as(x)) for name in names]
     return model.forward(ids.expand(2, -1), [*freeze, *of_rows([(1, edits)])])[1].detach()
-
-
-def _refuse_later(recipe: Recipe) -> None:
-    later = [step for step in recipe.interventions if step.where == "generated"]
-    if later:
-        raise ValueError(f"{later[0]} touches nothing in a run, which generates no text; mi.generate does")
 
 
 def _doubts(model: Model, recipe: Recipe) -> tuple[str, ...]:

@@ -200,10 +200,16 @@ def test_patterns_that_no_edit_reaches_are_refused() -> None:
 
 
 def test_an_edit_of_generated_positions_alone_is_none_in_a_run(llama: Tiny) -> None:
-    with pytest.raises(ValueError, match=r"mi\.generate"):
-        mi.run(llama.model, CLEAN, direction(llama.model.d_model).add(where="generated"))
-    with pytest.raises(ValueError, match=r"recipe\.hooks\(model, prompt\)"):
-        direction(llama.model.d_model).add(where="generated").hooks(llama.model)
+    later = direction(llama.model.d_model).add(where="generated")
+    for work in (
+        lambda: mi.run(llama.model, CLEAN, later),
+        lambda: later.hooks(llama.model),
+        lambda: later.hooks(llama.model, CLEAN),
+        lambda: llama.model.record(CLEAN, later),
+        lambda: mi.locate.causal(llama.model, llama.pair, recipe=later, progress=False),
+    ):
+        with pytest.raises(ValueError, match=r"mi\.generate"):
+            work()
 
 
 def test_a_condition_is_read_in_the_run_without_the_recipe(small: Tiny) -> None:

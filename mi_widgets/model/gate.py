@@ -342,9 +342,8 @@ class Model:
     def hooks(self, recipe: Recipe, prompt: Prompt | None = None) -> list[tuple[str, Any]]:
         """The recipe as [(hook name, function)] for a forward pass of any bridge of this model.
 
-        prompt: what will be run; without it positions are counted in whatever the hook sees, and conditions, resampling
-        and edits of generated positions are refused. For generation with a KV cache use `mi.generate`, which keeps
-        count.
+        prompt: what will be run; without it positions are counted in whatever the hook sees, and conditions and
+        resampling are refused. For generation use `mi.generate`, which keeps count while a cache grows.
         """
         clock = None if prompt is None else hooks.Clock.of(self.ids(prompt))
         return hooks.as_hooks(self.compile(recipe, clock))

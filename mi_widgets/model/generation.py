@@ -67,7 +67,7 @@ class _Batch:
         rows = [torch.nn.functional.pad(ids, (pad, 0)) for ids, pad in zip(prompts, self.pads, strict=True)]
         self.fresh = torch.cat(rows)
         self.mask = torch.cat([(torch.arange(self.length) >= pad)[None] for pad in self.pads]).to(self.fresh)
-        self.clocks = [Clock.of(ids) for ids in prompts]
+        self.clocks = [Clock.of(ids, grows=True) for ids in prompts]
         self.hooks = self._compiled(recipe or Recipe())
         self.plain = model.plain if plain.carries(model, self.hooks) else None
 

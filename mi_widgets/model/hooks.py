@@ -55,6 +55,7 @@ Change = Callable[..., torch.Tensor]
 class Clock:
     """Where a forward pass stands: `offset` positions came before; the prompt had `length`, and the tokens `ids`.
 
+    grows: text is generated after the prompt.
     bare: nothing else is edited, so that before the first difference another prompt has what is here.
     """
 
@@ -62,11 +63,12 @@ class Clock:
     offset: int = 0
     ids: tuple[int, ...] | None = None
     bare: bool = False
+    grows: bool = False
 
     @classmethod
-    def of(cls, ids: torch.Tensor) -> Clock:
+    def of(cls, ids: torch.Tensor, grows: bool = False) -> Clock:
         """The clock of a prompt, ids [1, pos]."""
-        return cls(ids.shape[1], ids=tuple(ids[0].tolist()))
+        return cls(ids.shape[1], ids=tuple(ids[0].tolist()), grows=grows)
 
 
 @dataclass(frozen=True)
@@ -208,8 +210,8 @@ def _compile(model: Model, step: Intervention, clock: Clock) -> list[Edit]:
     check_site(model, step.site)
     if clock.length is not None:
         _refuse_outside(step.site, clock)
-    elif step.where == "generated":
-        raise ValueError(f"{step}: which positions are generated is known with the prompt: recipe.hooks(model, prompt)")
+    if step.where == "generated" and not clock.grows:
+        raise ValueError(f"{step}: touches nothing in a run, which generates no text; mi.generate does")
     if step.delta is not None:
         return [_delta(model, step)]
     first = 0
