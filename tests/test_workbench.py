@@ -146,8 +146,8 @@ def test_a_site_that_is_not_on_screen_is_refused(llama: Tiny) -> None:
 # -- runs -------------------------------------------------------------------------------------------------------------
 
 FIELDS = {
-    "picks", "act", "metric", "before", "after", "difference", "singles", "sum_of_singles", "frozen", "control", "notes",
-    "warnings", "hooks",
+    "picks", "act", "metric", "before", "after", "difference", "singles", "sum_of_singles", "frozen", "control",
+    "notes", "warnings", "hooks",
 }  # fmt: skip
 
 
