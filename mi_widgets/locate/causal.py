@@ -39,6 +39,7 @@ from ..intervention import Recipe
 from ..model import Model, Plan, hook_name
 from ..model.hooks import check_site
 from ..model.sweep import MOST_TOKENS, megabytes
+from ..progress import Progress, Tick, ticker
 from ..reference import Reference
 from ..run import pair_ids
 from ..site import Site
@@ -46,7 +47,6 @@ from ..task import METRICS, Pair, Task
 from .case import Case
 from .pairs import Pairs
 from .places import Places
-from .progress import Progress, Tick, ticker
 from .question import METHODS, OBJECTS, Question
 from .source import Drawn, Knockout, Other, Source, Vector, Zero, means
 

@@ -19,9 +19,9 @@ import numpy as np
 
 from ..grid import Grid
 from ..model import Model, backward
+from ..progress import Progress, ticker
 from ..task import Pair, Task
 from .pairs import Pairs, mean
-from .progress import Progress, ticker
 
 #: objects -> (kind, part, axes); the output of a whole attention layer is no Site
 OBJECTS: dict[str, tuple[str, str, tuple[str, ...]]] = {

@@ -36,10 +36,10 @@ import torch
 
 from ..grid import Axis, Grid
 from ..model import Model, backward
+from ..progress import Progress, ticker
 from ..reference import Reference
 from ..task import Pair, Task
 from .pairs import Pairs, last_value, mean
-from .progress import Progress, ticker
 from .source import Means, means
 
 METHODS = ("atp", "atp_qk", "ig", "relp", "grad_x_input")

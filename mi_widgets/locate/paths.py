@@ -27,10 +27,10 @@ import torch
 
 from ..grid import Axis, Grid
 from ..model import Model, hook_name, path
+from ..progress import Progress, ticker
 from ..site import Site
 from ..task import Pair, Task
 from .pairs import Pairs, last_value, mean
-from .progress import Progress, ticker
 
 METHODS = ("denoise", "noise")
 SENDERS = {"heads": ("head", "z", ("layer", "head")), "ffn": ("ffn", "out", ("layer",))}

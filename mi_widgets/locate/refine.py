@@ -18,10 +18,10 @@ import numpy as np
 
 from ..grid import Grid
 from ..model import Model, Stopped, WeightsChanged
+from ..progress import Progress
 from ..task import Pair, Task
 from .causal import steps
 from .gradient import BASES, fair, gradient
-from .progress import Progress
 from .question import Question
 
 #: What the gradient cannot answer: maps with one of these start empty.

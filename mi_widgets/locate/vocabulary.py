@@ -30,9 +30,9 @@ from ..grid import Axis, Grid, Readings
 from ..intervention import Recipe
 from ..model import Model, Stopped, backward, readout
 from ..model.tokens import Prompt
+from ..progress import Progress, Tick, ticker
 from ..run import Texts, metric_name, reader
 from ..site import Site
-from .progress import Progress, Tick, ticker
 from .translator import Translator
 
 #: objects -> (kind, part, axes); the output of a whole attention layer is no Site

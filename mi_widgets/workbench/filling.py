@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 
 from ..grid import Grid
-from ..locate.progress import Tick
 from ..model import Closed, WeightsChanged
+from ..progress import Tick
 from ..run import run
 from ..view import mapping
 from .live import Live
