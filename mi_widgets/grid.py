@@ -70,6 +70,9 @@ class Grid:
     readings: top tokens of each cell, for lenses.
     estimated: bool, of the values' shape: True where a number is an estimate (a gradient's) and not an exact effect;
         None when every number is exact. Estimates are drawn and listed as estimates.
+    collapsed: bool, of the values' shape: True where the edit broke the model, so that a number says little; None when
+        no cell did. Such cells are drawn crossed.
+    beside: other numbers of the same cells by name, float32 of the values' shape; in files and tables, not drawn.
     """
 
     values: np.ma.MaskedArray
@@ -83,6 +86,8 @@ class Grid:
     provenance: dict[str, Any] = field(default_factory=dict)
     readings: Readings | None = None
     estimated: np.ndarray | None = None
+    collapsed: np.ndarray | None = None
+    beside: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         values = np.ma.masked_invalid(np.ma.asarray(self.values, dtype=np.float32), copy=True)
@@ -93,11 +98,12 @@ class Grid:
         shape = tuple(len(axis) for axis in self.axes)
         if values.shape != shape:
             raise ValueError(f"values have shape {values.shape}, the axes say {shape}")
-        if self.estimated is not None:
-            estimated = np.asarray(self.estimated, dtype=bool)
-            if estimated.shape != shape:
-                raise ValueError(f"estimated has shape {estimated.shape}, the axes say {shape}")
-            object.__setattr__(self, "estimated", estimated if estimated.any() else None)
+        for name in _FLAGS:
+            if getattr(self, name) is not None:
+                flags = _shaped(name, getattr(self, name), bool, shape)
+                object.__setattr__(self, name, flags if flags.any() else None)
+        beside = {name: _shaped(name, numbers, np.float32, shape) for name, numbers in self.beside.items()}
+        object.__setattr__(self, "beside", beside)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -177,7 +183,8 @@ class Grid:
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each computed cell: a column for each axis, its label where it differs, and `value`.
 
-        A grid that holds estimates has a column `estimated` as well.
+        A grid that holds estimates or collapsed cells has a column `estimated` or `collapsed` as well, and one for each
+        of the numbers `beside`.
         """
         import pandas as pd
 
@@ -188,8 +195,9 @@ class Grid:
                 row[axis.name] = axis.coordinates[i]
                 if axis.labels[i] != f"{axis.coordinates[i]:g}":
                     row[f"{axis.name}_label"] = axis.labels[i]
-            kind = {} if self.estimated is None else {"estimated": bool(self.estimated[index])}
-            rows.append({**row, "value": value, **kind})
+            flags = {name: bool(own[index]) for name in _FLAGS if (own := getattr(self, name)) is not None}
+            more = {name: float(numbers[index]) for name, numbers in self.beside.items()}
+            rows.append({**row, "value": value, **flags, **more})
         return pd.DataFrame(rows)
 
     def __sub__(self, other: Grid) -> Grid:
@@ -207,20 +215,22 @@ class Grid:
             sign="Positive: larger in the first map.",
             provenance={"first": self.provenance, "second": other.provenance},
             readings=None,
-            estimated=self._estimates() | other._estimates(),
+            beside={},
+            **{name: self._flags(name) | other._flags(name) for name in _FLAGS},
         )
 
-    def _estimates(self) -> np.ndarray:
-        """Which cells are estimates."""
-        return np.zeros(self.shape, dtype=bool) if self.estimated is None else self.estimated
+    def _flags(self, name: str) -> np.ndarray:
+        """Which cells are estimates, or collapsed."""
+        flags = getattr(self, name)
+        return np.zeros(self.shape, dtype=bool) if flags is None else flags
 
     def save(self, path: str | Path) -> Path:
         """Write the grid to a safetensors file; `Grid.load` opens it without a model."""
         from safetensors.numpy import save_file
 
         arrays = {"values": np.ma.filled(self.values, np.nan).astype(np.float32)}
-        if self.estimated is not None:
-            arrays["estimated"] = self.estimated
+        arrays |= {name: flags for name in _FLAGS if (flags := getattr(self, name)) is not None}
+        arrays |= {_BESIDE + name: numbers for name, numbers in self.beside.items()}
         if self.readings is not None:
             arrays["reading_ids"] = self.readings.ids.astype(np.int32)
             arrays["reading_values"] = self.readings.values.astype(np.float32)
@@ -269,7 +279,18 @@ class Grid:
         if vocabulary is not None:
             words = {int(id_): token for id_, token in vocabulary.items()}
             readings = Readings(arrays["reading_ids"], arrays["reading_values"], words)
-        return cls(arrays["values"], axes, readings=readings, estimated=arrays.get("estimated"), **header)
+        more: dict[str, Any] = {name: arrays.get(name) for name in _FLAGS}
+        more["beside"] = {name.removeprefix(_BESIDE): x for name, x in arrays.items() if name.startswith(_BESIDE)}
+        return cls(arrays["values"], axes, readings=readings, **more, **header)
 
 
+def _shaped(name: str, given: Any, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
+    array = np.asarray(given, dtype=dtype)
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, the axes say {shape}")
+    return array
+
+
+_FLAGS = ("estimated", "collapsed")
+_BESIDE = "beside."  # before the names of such numbers in a file
 _PLAIN = {"kind": str, "part": str, "title": str, "unit": str, "sign": str, "toward": int, "provenance": dict}

@@ -18,7 +18,8 @@ from .task import FIRST_DIFFERENCE, LAST, METRICS, Pair
 
 Texts = str | int | Sequence[str | int]  # tokens as text (one token each), or as ids
 _UNSPACED = 4.0  # logits by which " Mary" must lead "Mary" for the second to be taken for a slip
-_COLLAPSED = 0.99  # entropy as a share of ln(d_vocab): closer to uniform than this says nothing any more
+#: Entropy as a share of ln(d_vocab): closer to uniform than this says nothing any more.
+COLLAPSED = 0.99
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,11 +152,15 @@ def health(logits: torch.Tensor, origin: Callable[[], str] | None = None) -> tup
     if not bool(torch.isfinite(logits).all()):
         where = f", {origin()}" if origin else ""
         return (f"the model's output is not a number (NaN or infinity){where}; the edit is too strong",)
-    logp = logits[-1].float().log_softmax(-1)
-    entropy = float(-(logp.exp() * logp).sum())
-    if entropy > _COLLAPSED * math.log(logits.shape[-1]):
+    if float(evenness(logits[-1])) > COLLAPSED:
         return ("the output has collapsed: every token is about equally likely",)
     return ()
+
+
+def evenness(logits: torch.Tensor) -> torch.Tensor:
+    """The entropy of next-token distributions as a share of ln(d_vocab): logits [..., d_vocab] -> [...]."""
+    logp = logits.float().log_softmax(-1)
+    return -(logp.exp() * logp).sum(-1) / math.log(logits.shape[-1])
 
 
 def generate(

@@ -14,7 +14,8 @@ import pytest
 
 HOUSE = Path(__file__).parent.parent / "mi_widgets"
 VALUES = (
-    "progress", "site", "grid", "selection", "task", "reference", "direction", "delta", "intervention", "recipefile", "card",
+    "progress", "site", "grid", "selection", "task", "reference", "direction", "delta", "intervention", "recipefile",
+    "card",
 )  # fmt: skip
 FLOORS = (*((value,) for value in VALUES), ("tasks",), ("model",), ("run",), ("locate", "steer", "view"), ("improve",),
           ("workbench",), ("__init__",), ("__main__",))  # fmt: skip

@@ -565,7 +565,7 @@ def test_a_contrast_is_the_difference_of_mean_residuals(small: Tiny) -> None:
     seen = {text: small.plain.see(small.ids(text), small.plain.post(LAYER))[0, 1:] for text in OTHERS}
     means = [torch.stack([seen[text].mean(0) for text in texts]).mean(0) for texts in (up, down)]
     difference = means[0] - means[1]
-    norm = torch.cat(list(seen.values())).norm(dim=-1).median()
+    norm = np.median(torch.cat(list(seen.values())).norm(dim=-1))
     made = mi.steer.contrast(small.model, up, down, LAYER)
     np.testing.assert_allclose(made.vector, difference / difference.norm(), atol=1e-5)
     assert made.norm == pytest.approx(float(norm), rel=1e-4)

@@ -211,6 +211,40 @@ def test_estimates_stay_estimates(tmp_path: Path) -> None:
         heads(estimated=guessed.T)
 
 
+def test_collapsed_cells_and_numbers_beside_are_kept_listed_and_drawn(tmp_path: Path) -> None:
+    broken, beside = np.zeros((2, 3), bool), {"perplexity": np.arange(6.0).reshape(2, 3)}
+    broken[0, 0] = broken[1, 2] = True
+    axes = (Axis("layer", (4.0, 7.0)), Axis("strength", (-0.5, 0.0, 0.5)))
+    grid = Grid(np.ones((2, 3)), axes, toward=1, provenance={"natural": [0.25, 0.6]}, collapsed=broken, beside=beside)
+    back = Grid.load(grid.save(tmp_path / "grid.safetensors"))
+    np.testing.assert_array_equal(back.collapsed, broken)
+    np.testing.assert_array_equal(back.beside["perplexity"], beside["perplexity"])
+    table = back.to_dataframe()
+    assert table.collapsed.tolist() == broken.ravel().tolist() and table.perplexity.tolist() == [0, 1, 2, 3, 4, 5]
+    np.testing.assert_array_equal((grid - back).collapsed, broken)
+    assert (grid - back).beside == {}
+    crosses, strokes = back.figure().data[1:]
+    assert (list(crosses.x), list(crosses.y)) == ([0, 2], [0, 1])
+    assert (list(strokes.x), list(strokes.y)) == ([1.5], [0])  # 0.6 lies beyond the last column
+    assert "Crossed" in back.figure().layout.title.text and "Strokes" in back.figure().layout.title.text
+    mixed = replace(grid, axes=(axes[0], Axis("strength", (0.5, -0.5, 0.0)))).figure()
+    assert len(mixed.data) == 2 and "Strokes" not in mixed.layout.title.text
+    with pytest.raises(ValueError, match="collapsed has shape"):
+        replace(grid, collapsed=broken.T)
+    with pytest.raises(ValueError, match="perplexity has shape"):
+        replace(grid, beside={"perplexity": broken.T})
+
+
+def test_collapsed_points_of_a_curve_are_crossed_at_their_strength() -> None:
+    axes = (Axis("strength", (-2.0, 0.0, 2.0)),)
+    grid = Grid(np.array([np.nan, 0.0, 3.0]), axes, provenance={"natural": 0.5}, collapsed=[True, False, True])
+    figure = grid.figure()
+    crosses = figure.data[1]
+    assert (list(crosses.x), list(crosses.y)) == ([-2.0, 2.0], [0.0, 3.0]) and crosses.marker.symbol == "x-thin"
+    assert [shape.x0 for shape in figure.layout.shapes if shape.x0 == shape.x1] == [0.5]
+    assert len(replace(grid, collapsed=None).figure().data) == 1
+
+
 def test_a_file_of_another_format_or_with_unknown_fields_is_refused(tmp_path: Path) -> None:
     from safetensors.numpy import save_file
 

@@ -19,6 +19,7 @@ from transformer_lens.model_bridge.generalized_components.position_embeddings_at
     PositionEmbeddingsAttentionBridge,
 )
 
+from ..direction import Direction
 from ..intervention import Condition, Intervention, Recipe
 from ..site import Site
 
@@ -103,14 +104,20 @@ def _fires(model: Model, gate: Condition, clock: Clock) -> bool:
     """Whether the prompt's run without the recipe is above a condition's threshold."""
     if clock.ids is None:
         raise ValueError("a recipe with a condition has to know the prompt: recipe.hooks(model, prompt)")
-    length = len(clock.ids)
-    position = length - 1 if gate.position == "last_prompt" else int(gate.position)
-    if not -length <= position < length:
-        raise ValueError(f"a condition reads position {position}, the prompt has {length} tokens")
-    x = model.activations(clock.ids, hook_name(gate.direction.site))[position].float()
-    if len(gate.direction.vector) != len(x):
-        raise ValueError(f"{gate.direction.name!r} has {len(gate.direction.vector)} numbers, d_model is {len(x)}")
-    return float(x @ torch.from_numpy(gate.direction.vector.copy()).to(x)) > gate.above
+    return score(model, gate.direction, clock.ids, gate.position) > gate.above
+
+
+def score(model: Model, direction: Direction, ids: tuple[int, ...], position: str | int) -> float:
+    """x · v in the residual stream after block `direction.layer` at a position of a prompt, or at its "last_prompt"."""
+    check_site(model, direction.site)
+    length = len(ids)
+    at = length - 1 if position == "last_prompt" else int(position)
+    if not -length <= at < length:
+        raise ValueError(f"a condition reads position {at}, the prompt has {length} tokens")
+    x = model.activations(ids, hook_name(direction.site))[at].float()
+    if len(direction.vector) != len(x):
+        raise ValueError(f"{direction.name!r} has {len(direction.vector)} numbers, d_model is {len(x)}")
+    return float(x @ torch.from_numpy(direction.vector.copy()).to(x))
 
 
 def as_hooks(edits: Sequence[Edit]) -> list[tuple[str, Any]]:

@@ -1,6 +1,23 @@
 """Steer: change what a model does. Every method returns a Recipe, or a Direction that makes one."""
 
 from .amplitude import neutral, scale, switch_off
-from .vector import contrast, sweep
+from .contrast import add, contrast, head_contrast
+from .control_vector import control_vector
+from .function_vector import function_vector
+from .gate import firing, scores, threshold
+from .sweep import sweep
 
-__all__ = ["contrast", "neutral", "scale", "sweep", "switch_off"]
+__all__ = [
+    "add",
+    "contrast",
+    "control_vector",
+    "firing",
+    "function_vector",
+    "head_contrast",
+    "neutral",
+    "scale",
+    "scores",
+    "sweep",
+    "switch_off",
+    "threshold",
+]

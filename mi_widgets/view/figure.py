@@ -6,6 +6,7 @@ Token labels stand on numeric axes as escaped text, because plotly reads markup 
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ _BLUE, _ORANGE, _GREY = "#2166ac", "#b35806", "#9a9a9a"
 _SIGNED = [[0, _ORANGE], [0.5, "#f7f7f7"], [1, _BLUE]]
 _MOST_TICKS = 48
 _ESTIMATED = "Framed cells are estimates, the others exact."
+_COLLAPSED = "Crossed: the edit broke the model there."
 
 
 def _escaped(text: str) -> str:
@@ -36,6 +38,9 @@ def _line(grid: Grid) -> go.Figure:
     axis = grid.axes[0]
     figure = go.Figure(go.Scatter(x=axis.coordinates, y=_plain(grid.values), mode="lines+markers", line_color=_BLUE))
     figure.add_hline(y=0, line_color=_GREY, line_width=1)
+    if grid.collapsed is not None:
+        at = np.flatnonzero(grid.collapsed)
+        _cross(figure, np.array(axis.coordinates)[at], np.nan_to_num(_plain(grid.values)[at]))
     natural = grid.provenance.get("natural")
     if natural is not None:
         words = f"natural strength {natural:.2f}"
@@ -54,6 +59,11 @@ def _heatmap(grid: Grid) -> go.Figure:
     figure = go.Figure(go.Heatmap(z=values, colorbar_title=_escaped(grid.unit), hoverongaps=False, **colours))
     if grid.estimated is not None:
         _frame(figure, grid.estimated.reshape(values.shape) & np.isfinite(values))
+    if grid.collapsed is not None:
+        crossed = np.nonzero(grid.collapsed.reshape(values.shape))
+        _cross(figure, crossed[1], crossed[0])
+    if _has_strokes(grid):
+        _stroke(figure, cols, grid.provenance["natural"])
     figure.update_yaxes(title=rows.name, autorange="reversed", **(_ticks(rows) if len(grid.axes) == 2 else {}))
     figure.update_xaxes(title=cols.name, **_ticks(cols))
     return _framed(figure, grid)
@@ -64,6 +74,27 @@ def _frame(figure: go.Figure, cells: np.ndarray) -> None:
     rows, cols = np.nonzero(cells)
     marker = {"symbol": "square-open", "size": 7, "color": _GREY, "line": {"width": 1}}
     figure.add_scatter(x=cols, y=rows, mode="markers", marker=marker, hoverinfo="skip", showlegend=False)
+
+
+def _cross(figure: go.Figure, x: np.ndarray, y: np.ndarray) -> None:
+    """A cross at each of these places."""
+    marker = {"symbol": "x-thin", "size": 11, "line": {"width": 2, "color": "#222222"}}
+    figure.add_scatter(x=x, y=y, mode="markers", marker=marker, name="collapsed", hoverinfo="skip", showlegend=False)
+
+
+def _has_strokes(grid: Grid) -> bool:
+    """Whether each row has a natural strength of its own, and the columns are in order."""
+    return isinstance(grid.provenance.get("natural"), list) and bool((np.diff(grid.axes[-1].coordinates) > 0).all())
+
+
+def _stroke(figure: go.Figure, axis: Axis, naturals: Sequence[float]) -> None:
+    """In each row, a stroke at its natural strength, where the columns reach as far."""
+    steps = axis.coordinates
+    rows = [row for row, natural in enumerate(naturals) if steps[0] <= natural <= steps[-1]]
+    places = np.interp([naturals[row] for row in rows], steps, np.arange(len(axis)))
+    marker = {"symbol": "line-ns", "size": 13, "line": {"width": 2, "color": "#444444"}}
+    figure.add_scatter(x=places, y=rows, mode="markers", marker=marker, name="natural strength", hoverinfo="skip",
+                       showlegend=False)  # fmt: skip
 
 
 def _plain(values: np.ma.MaskedArray) -> np.ndarray:
@@ -79,7 +110,10 @@ def _ticks(axis: Axis) -> dict[str, Any]:
 def _framed(figure: go.Figure, grid: Grid) -> go.Figure:
     source = grid.provenance
     print_ = ", ".join(str(source[key]) for key in ("model", "weights") if source.get(key))
-    parts = (grid.sign, _ESTIMATED if grid.estimated is not None else "", f"({print_})" if print_ else "")
+    flags = {_ESTIMATED: grid.estimated, _COLLAPSED: grid.collapsed}
+    stroke = "Strokes: natural strength." if _has_strokes(grid) else ""
+    said = [words for words, cells in flags.items() if cells is not None]
+    parts = (grid.sign, *said, stroke, f"({print_})" if print_ else "")
     note = _escaped(" ".join(part for part in parts if part))
     figure.update_layout(
         title={"text": f"{_escaped(grid.title)}<br><sub>{note}</sub>", "x": 0.01, "xanchor": "left"},
