@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from dataclasses import replace
@@ -20,7 +21,7 @@ from mi_widgets.steer import neutral
 from . import tiny
 from .conftest import Tiny
 from .test_oracle import direction
-from .tiny import CLEAN
+from .tiny import CLEAN, OTHERS
 
 LENGTH = 15
 
@@ -99,6 +100,82 @@ def test_controls_of_a_direction_are_random_ones_of_its_length(llama: Tiny) -> N
         assert (first.amount, first.site) == (0.3, mi.Site("residual", 1, part="post", position=2))
         assert first.direction.norm == d.norm and np.linalg.norm(first.direction.vector) == pytest.approx(1)
     assert len({rival.interventions[0].direction.hash for rival in drawn}) == 20
+
+
+UP, DOWN = ("a happy day", "Paris and Rome and Berlin", OTHERS[0]), ("a sad day", OTHERS[1], "Anna and Peter")
+
+
+def test_half_of_a_contrasts_controls_are_its_texts_with_shuffled_labels(llama: Tiny) -> None:
+    made = mi.steer.contrast(llama.model, UP, DOWN, 1)
+    drawn = [rival.interventions[0] for rival in controls(llama.model, made.add(0.3), 20)]
+    shuffled = [step.direction for step in drawn if step.direction.kind == "shuffled labels"]
+    isotropic = [step.direction for step in drawn if step.direction.kind == "random"]
+    assert len(drawn) == 20 and 8 <= len(shuffled) <= 10 and len(isotropic) == 20 - len(shuffled)
+    assert {(step.amount, step.direction.norm, step.site) for step in drawn} == {(0.3, made.norm, made.site)}
+    points = torch.stack([llama.plain.see(llama.ids(t), llama.plain.post(1))[0, 1:].mean(0) for t in (*UP, *DOWN)])
+    others = []
+    for chosen in itertools.combinations(range(6), 3):
+        rest = [n for n in range(6) if n not in chosen]
+        difference = (points[list(chosen)].mean(0) - points[rest].mean(0)).numpy()
+        others.append(difference / np.linalg.norm(difference))
+    for rival in shuffled:
+        assert max(float(rival.vector @ other) for other in others) > 0.9999
+        assert abs(float(rival.vector @ made.vector)) < 0.9999  # neither the labels themselves, nor turned around
+    assert max(float(rival.vector @ other) for rival in isotropic for other in others) < 0.99
+
+
+def test_shuffled_labels_are_the_same_for_all_directions_of_a_recipe(llama: Tiny) -> None:
+    heads = [mi.Site("head", 0, 1), mi.Site("head", 2, 3)]
+    made = mi.steer.head_contrast(llama.model, UP, DOWN, heads)
+    labelled = []
+    for chosen in itertools.combinations((*UP, *DOWN), 3):
+        rest = [text for text in (*UP, *DOWN) if text not in chosen]
+        labelled.append(mi.steer.head_contrast(llama.model, chosen, rest, heads))
+    drawn = controls(llama.model, mi.steer.add(made, 2.0), 6)
+    shuffled = [rival for rival in drawn if rival.interventions[0].direction.kind == "shuffled labels"]
+    assert len(shuffled) == 3
+    for rival in shuffled:
+        vectors = [step.direction.vector for step in rival.interventions]
+        close = [[float(a @ b.vector) > 0.999 for a, b in zip(vectors, two, strict=True)] for two in labelled]
+        assert [True, True] in close
+
+
+def test_two_texts_can_be_labelled_in_one_way_only(llama: Tiny) -> None:
+    made = mi.steer.contrast(llama.model, UP[:1], DOWN[:1], 1)
+    drawn = controls(llama.model, made.add(0.3), 6)
+    assert [rival.interventions[0].direction.kind for rival in drawn] == ["random"] * 6
+
+
+@pytest.mark.parametrize("site", [mi.Site("residual", 1, part="post"), mi.Site("head", 2, 3)], ids=str)
+def test_a_projection_is_held_against_directions_that_take_out_as_much(small: Tiny, site: mi.Site) -> None:
+    if site.kind == "head":
+        made = mi.steer.head_contrast(small.model, UP, DOWN, [site])[0]
+        runs = [tiny.one_head(small.plain.see(small.ids(t), small.plain.z(2)), 3)[0, 1:] for t in (*UP, *DOWN)]
+    else:
+        made = mi.steer.contrast(small.model, UP, DOWN, 1)
+        runs = [small.plain.see(small.ids(t), small.plain.post(1))[0, 1:] for t in (*UP, *DOWN)]
+    tokens = torch.cat(runs).numpy()
+    recipe = made.project_out(everywhere=site.kind == "residual")
+    drawn = controls(small.model, recipe, 8)
+    assert len(drawn) == 8
+    flat = tokens - np.outer(tokens @ made.vector, made.vector)
+    largest = np.linalg.eigvalsh(flat.T @ flat / len(flat))[-1]  # at right angles to it
+    reached = largest >= ((tokens @ made.vector) ** 2).mean()
+    for rival in drawn:
+        step = rival.interventions[0]
+        removed = [float(((tokens @ one.vector) ** 2).mean()) for one in (made, step.direction)]
+        assert removed[1] == pytest.approx(removed[0] if reached else largest, rel=1e-2)
+        assert abs(float(step.direction.vector @ made.vector)) < 1e-3
+        assert replace(step, direction=made) == recipe.interventions[0]
+    much = "as much" if reached else "less"
+    assert describe(recipe, drawn) == f"random directions of which there is {much} to take out"
+
+
+def test_controls_say_how_many_directions_are_of_which_kind(llama: Tiny) -> None:
+    recipe = mi.steer.contrast(llama.model, UP, DOWN, 1).add(0.3)
+    assert describe(recipe, controls(llama.model, recipe, 10)) == (
+        "directions of the same length (5 random, 5 from the same texts with shuffled labels)"
+    )
 
 
 def test_controls_say_what_they_are(llama: Tiny) -> None:

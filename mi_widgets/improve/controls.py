@@ -2,8 +2,8 @@
 
 For picked cells: random sets of other cells of the same layers, none of which lies inside a picked one; an edit of
 cells elsewhere, or of cells that do nothing, flatters any selection. Where the layers hold too few distinct sets,
-neighbouring layers are drawn from as well, and `describe` says how many are of which kind. For a direction: random
-directions of the same length.
+neighbouring layers are drawn from as well, and `describe` says how many are of which kind. For a direction: others of
+the same length, see `rivals`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
-from ..direction import Direction
 from ..intervention import Recipe
 from ..model import Model
 from ..site import Site
+from .rivals import Rivals
+from .rivals import describe as describe_rivals
 
 Span = Sequence[int] | Sequence[None] | Sequence[int | None]
 _TRIES = 40  # attempts to draw one more distinct set before the circle of layers is widened
@@ -30,12 +29,12 @@ def controls(model: Model, recipe: Recipe, draws: int = 20, seed: int = 0, lengt
 
     length: the prompt's number of tokens, so that controls of position cells find other positions.
     """
-    rng = random.Random(seed)
+    rng, rivals = random.Random(seed), Rivals.of(model, recipe)
     found: dict[frozenset[tuple[str, str]], Recipe] = {}
     for reach in range(_FARTHEST + 1):
         misses = 0
         while len(found) < draws and misses < _TRIES:
-            drawn = _draw(model, recipe, rng, length, reach)
+            drawn = _draw(model, recipe, rng, length, reach, rivals)
             steps = frozenset((str(i.site), i.direction.hash if i.direction else "") for i in drawn.interventions)
             misses += not steps or steps in found
             if steps:
@@ -45,8 +44,8 @@ def controls(model: Model, recipe: Recipe, draws: int = 20, seed: int = 0, lengt
 
 def describe(recipe: Recipe, found: Sequence[Recipe]) -> str:
     """What the controls of a recipe are, in words; to follow a number."""
-    cells, turned = _cells(recipe), len(_cells(recipe)) < len(recipe.sites)
-    directions = "random directions of the same length"
+    cells, directions = _cells(recipe), describe_rivals(found)
+    turned = any(step.direction for step in recipe.interventions)
     if not cells:
         return directions
     nouns = Counter(_NOUNS.get(site.kind, site.kind) for site in cells)
@@ -63,15 +62,15 @@ _NOUNS = {"residual": "residual cell", "ffn": "FFN output"}
 
 def _cells(recipe: Recipe) -> tuple[Site, ...]:
     """The sites that a control moves elsewhere; a direction stays where it is and is turned."""
-    return tuple(dict.fromkeys(step.site for step in recipe.interventions if step.op != "add"))
+    return tuple(dict.fromkeys(step.site for step in recipe.interventions if not step.direction))
 
 
 def _layers(recipe: Recipe) -> set[int | None]:
     return {site.layer for site in _cells(recipe)}
 
 
-def _draw(model: Model, recipe: Recipe, rng: random.Random, length: int | None, reach: int) -> Recipe:
-    """One control: the same steps at random other places, or along random directions; empty when places run out."""
+def _draw(model: Model, recipe: Recipe, rng: random.Random, length: int | None, reach: int, rivals: Rivals) -> Recipe:
+    """One control: the same steps at random other places, or along other directions; empty when places run out."""
     moved: dict[Site, Site] = {}
     for site in _cells(recipe):
         taken = [_absolute(place, length) for place in (*recipe.sites, *moved.values())]
@@ -79,7 +78,7 @@ def _draw(model: Model, recipe: Recipe, rng: random.Random, length: int | None, 
         if not others:
             return Recipe()
         moved[site] = rng.choice(others)
-    turned = {i.direction: _random_direction(i.direction, rng) for i in recipe.interventions if i.direction}
+    turned = rivals.draw(rng)
     steps = (
         replace(i, direction=turned[i.direction]) if i.direction else replace(i, site=moved[i.site])
         for i in recipe.interventions
@@ -119,8 +118,3 @@ def _others(model: Model, site: Site, length: int | None, reach: int) -> list[Si
         for index in indices
         for position in positions
     ]
-
-
-def _random_direction(direction: Direction, rng: random.Random) -> Direction:
-    draw = np.random.default_rng(rng.getrandbits(32)).standard_normal(len(direction.vector))
-    return Direction(draw.astype(np.float32), direction.layer, direction.norm, direction.natural, "random")

@@ -15,6 +15,7 @@ what is found; `sweep` and `mi.evaluate` ask it. Probes tell the sets apart best
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def contrast(
     model = Model.of(model)
     site = Site("residual", layer, part="post")
     sets = _checked(model, positive, negative, [site], kind, position)
-    runs = [model.do(lambda texts=texts: _runs(model, texts, [site])[0]) for texts in sets]
+    runs = [read(model, texts, [site])[0] for texts in sets]
     norm = float(np.median(np.linalg.norm(np.concatenate([*runs[0], *runs[1]]), axis=-1)))
     return _direction(model, site, runs, kind, position, norm, name, sets)
 
@@ -80,7 +81,7 @@ def head_contrast(
     model, sites = Model.of(model), tuple(heads)
     refuse_no_heads(sites)
     sets = _checked(model, positive, negative, sites, kind, position)
-    runs = [model.do(lambda texts=texts: _runs(model, texts, sites)) for texts in sets]
+    runs = [read(model, texts, sites) for texts in sets]
     return [
         _direction(model, site, [runs[0][i], runs[1][i]], kind, position, None, f"{name} {site}", sets)
         for i, site in enumerate(sites)
@@ -109,15 +110,35 @@ def points(model: Model, direction: Direction) -> tuple[np.ndarray, np.ndarray]:
     """What a direction was made of, [text, width]: the points of its positive and of its negative texts."""
     position = "last" if direction.kind.endswith(_LAST) else "mean"
     sets = direction.positive, direction.negative
-    up, down = (model.do(lambda texts=texts: _runs(model, texts, [direction.site])[0]) for texts in sets)
+    up, down = (read(model, texts, [direction.site])[0] for texts in sets)
     return _points(up, position), _points(down, position)
+
+
+Runs = Sequence[np.ndarray]  # one text each: [pos - 1, width]
+
+
+def read(model: Model, texts: Sequence[Prompt], sites: Sequence[Site]) -> list[list[np.ndarray]]:
+    """For each site the activations [pos - 1, width] of each text, its first token left out. One pass for each text."""
+    names = sorted({hook_name(site) for site in sites})
+    found: list[list[np.ndarray]] = [[] for _ in sites]
+
+    def work(text: Prompt) -> None:
+        ids = model.ids(text)
+        if ids.shape[1] == 1:
+            raise ValueError(f"{text!r} has a single token; a contrast leaves the first one out")
+        seen = model.capture(ids, names, keep=lambda x: x[0, 1:].float().cpu())
+        for site, kept in zip(sites, found, strict=True):
+            kept.append(own(seen[hook_name(site)], site).flatten(1).numpy())
+
+    for text in texts:
+        model.do(partial(work, text))
+    return found
 
 
 def residual_norms(model: Model, prompts: Sequence[Prompt], layers: Sequence[int]) -> list[float]:
     """The median residual norm after each of these blocks, over all tokens of the prompts but the first."""
     sites = [Site("residual", layer, part="post") for layer in layers]
-    runs = model.do(lambda: _runs(model, prompts, sites))
-    return [float(np.median(np.linalg.norm(np.concatenate(run), axis=-1))) for run in runs]
+    return [float(np.median(np.linalg.norm(np.concatenate(run), axis=-1))) for run in read(model, prompts, sites)]
 
 
 def refuse_no_heads(sites: Sequence[Site]) -> None:
@@ -156,23 +177,6 @@ def _checked(
         )
     check_sites(model, sites)
     return positive, negative
-
-
-Runs = Sequence[np.ndarray]  # one text each: [pos - 1, width]
-
-
-def _runs(model: Model, texts: Sequence[Prompt], sites: Sequence[Site]) -> list[list[np.ndarray]]:
-    """For each site the activations [pos - 1, width] of each text, its first token left out."""
-    names = sorted({hook_name(site) for site in sites})
-    found: list[list[np.ndarray]] = [[] for _ in sites]
-    for text in texts:
-        ids = model.ids(text)
-        if ids.shape[1] == 1:
-            raise ValueError(f"{text!r} has a single token; a contrast leaves the first one out")
-        seen = model.capture(ids, names, keep=lambda x: x[0, 1:].float().cpu())
-        for site, kept in zip(sites, found, strict=True):
-            kept.append(own(seen[hook_name(site)], site).flatten(1).numpy())
-    return found
 
 
 def _points(runs: Runs, position: str) -> np.ndarray:
