@@ -22,6 +22,7 @@ from .reference import Reference
 from .run import Run, generate, run
 from .selection import Selection
 from .site import Site
+from .steer import Baked, bake
 from .task import Example, Pair, Task
 from .workbench import AttentionView, AttributionView, LensView, compare
 
@@ -33,6 +34,7 @@ except PackageNotFoundError:  # a source tree that was never installed
 __all__ = [
     "AttentionView",
     "AttributionView",
+    "Baked",
     "Card",
     "Direction",
     "Example",
@@ -47,6 +49,7 @@ __all__ = [
     "Selection",
     "Site",
     "Task",
+    "bake",
     "compare",
     "evaluate",
     "generate",

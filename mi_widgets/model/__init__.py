@@ -5,19 +5,23 @@ from .gate import Model, load
 from .hooks import Edit, first_difference, hook_name, knock_out, own, put
 from .recording import Recording
 from .sweep import Read
+from .tensors import Affine, NoPlace, Tensors
 from .wavefront import Plan
 from .worker import Closed, Job, Stopped
 
 __all__ = [
+    "Affine",
     "Closed",
     "Edit",
     "Fingerprint",
     "Job",
     "Model",
+    "NoPlace",
     "Plan",
     "Read",
     "Recording",
     "Stopped",
+    "Tensors",
     "WeightsChanged",
     "first_difference",
     "hook_name",

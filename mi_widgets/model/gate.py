@@ -21,7 +21,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from ..intervention import Recipe
 from ..reference import Reference
 from ..site import Site
-from . import checkpoint, generation, hooks, plain, readout, recording, sweep, tokens, twin
+from . import checkpoint, generation, hooks, plain, readout, recording, sweep, tensors, tokens, twin
 from .fingerprint import Fingerprint, WeightsChanged, checksum, hooks_on, pulse
 from .hooks import Change
 from .recording import Recording
@@ -424,6 +424,10 @@ class Model:
                 self._kept.pop(next(iter(self._kept)))
             self._kept[key] = make()
         return self._kept[key]
+
+    def tensors(self) -> tensors.Tensors:
+        """The weights to absorb edits in, as copies: the user's own are left alone."""
+        return tensors.Tensors(self, self._source)
 
     def record(self, prompt: Prompt, recipe: Recipe | None = None) -> Recording:
         """One run of a prompt, kept so that `sweep` can join it in any layer and at any position."""

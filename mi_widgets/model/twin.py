@@ -73,8 +73,13 @@ def skeleton(source: Any, attention: str = "eager") -> Any:
         raise ValueError("the model's weights are quantized in memory; load them dequantized, for instance in float32")
     config.architectures = config.architectures or [type(source).__name__]
     config._attn_implementation = attention
+    return blank(type(source), config)
+
+
+def blank(kind: type[nn.Module], config: Any) -> Any:
+    """A model of a class and config without weights."""
     with torch.device("meta"):
-        return type(source)(config)
+        return kind(config)
 
 
 def _refuse_strangers(source: nn.Module, skeleton: nn.Module) -> None:

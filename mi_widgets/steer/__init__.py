@@ -1,6 +1,7 @@
 """Steer: change what a model does. Every method returns a Recipe, or a Direction that makes one."""
 
 from .amplitude import neutral, scale, switch_off
+from .bake import Baked, bake
 from .contrast import add, contrast, head_contrast
 from .control_vector import control_vector
 from .function_vector import function_vector
@@ -8,7 +9,9 @@ from .gate import firing, scores, threshold
 from .sweep import sweep
 
 __all__ = [
+    "Baked",
     "add",
+    "bake",
     "contrast",
     "control_vector",
     "firing",
