@@ -20,6 +20,7 @@ from .site import Site
 
 if TYPE_CHECKING:
     from .model import Model
+    from .steer.remote import Served
 
 #: What each operation needs besides its site.
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -255,6 +256,15 @@ class Recipe:
         from .steer.code import transformer_lens
 
         return transformer_lens(self if model is None else self.made_in(model), prompt)
+
+    def to_vllm(self, model: Model, prompt: Any = None) -> Served:
+        """What TransformerLens's vLLM and Inspect backends take, and which steps they cannot do; see `steer.remote`.
+
+        prompt: what will be run; positions from the end, and edits that spare the first one, need to know it.
+        """
+        from .steer.remote import served
+
+        return served(model, self, prompt)
 
     def made_in(self, model: Model) -> Recipe:
         """The same recipe with a model's name, weights' hash and source in its provenance."""

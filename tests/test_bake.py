@@ -234,6 +234,7 @@ def overlapping(width: int) -> list[list[mi.Recipe]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(overlapping(4))))
 def test_steps_act_on_each_other_in_the_recipes_order(llama: Tiny, number: int) -> None:
     steps = overlapping(llama.model.d_model)[number]

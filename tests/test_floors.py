@@ -35,6 +35,7 @@ DELEGATIONS = {
     ("intervention", "load", "recipefile"),
     ("intervention", "hooks", "model"),
     ("intervention", "code", "steer.code"),
+    ("intervention", "to_vllm", "steer.remote"),
     ("card", "figure", "view.figure"),
 }
 BROWSER_SIDE = {"traitlets", "anywidget", "ipywidgets"}

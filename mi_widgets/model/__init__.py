@@ -4,6 +4,7 @@ from .fingerprint import Fingerprint, WeightsChanged
 from .gate import Model, load
 from .hooks import Edit, first_difference, hook_name, knock_out, own, put
 from .recording import Recording
+from .served import served_hook, validated
 from .sweep import Read
 from .tensors import Affine, NoPlace, Tensors
 from .wavefront import Plan
@@ -29,4 +30,6 @@ __all__ = [
     "load",
     "own",
     "put",
+    "served_hook",
+    "validated",
 ]

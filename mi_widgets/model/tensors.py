@@ -128,8 +128,9 @@ class Tensors:
         elif kind == "ffn":
             self._write(layer, "mlp", change)
         elif kind == "neuron":
-            gate = "W_gate" if "gate" in self.model.twin.blocks[layer].mlp._modules else "W_in"
-            self._read(layer, "W_out", own, change) if part == "post" else self._make(layer, gate, own, change)
+            gated = f"blocks.{layer}.mlp.gate.hook_out" in self.model.points
+            pre = "W_gate" if gated else "W_in"
+            self._read(layer, "W_out", own, change) if part == "post" else self._make(layer, pre, own, change)
         elif part == "z":
             self._read(layer, "W_O", own, change)
         elif part in _HEADS:
@@ -213,15 +214,8 @@ class Tensors:
             now = self._now[name].double()
             offset = change.offset if part == "embed" else None
             if offset is not None:
-                offset = offset.to(now) / self._embedding_factor()
+                offset = offset.to(now) / embedding_factor(self.model)
             self._now[name] = self._cast(name, _moved(now, replace(change, offset=offset)))
-
-    def _embedding_factor(self) -> float:
-        """By how much the model multiplies an embedding's rows (Gemma and Granite do)."""
-        rows = self.model.twin.embed.original_component.weight[:_PROBE]
-        ids = torch.arange(len(rows), device=rows.device)[None]
-        seen = self.model.capture(ids, ["hook_embed"])["hook_embed"][0]
-        return float((seen * rows).sum() / (rows * rows).sum())
 
     # -- where ----------------------------------------------------------------------------------------------------
 
@@ -298,3 +292,10 @@ def _with(x: torch.Tensor, own: Rows, new: torch.Tensor) -> torch.Tensor:
 def _moved(x: torch.Tensor, change: Affine) -> torch.Tensor:
     new = change.linear(x)
     return new if change.offset is None else new + change.offset.to(new)
+
+
+def embedding_factor(model: Model) -> float:
+    """By how much a model multiplies its embedding's rows (Gemma and Granite do)."""
+    rows = model.twin.embed.original_component.weight[:_PROBE]
+    seen = model.capture(torch.arange(len(rows), device=rows.device)[None], ["hook_embed"])["hook_embed"][0]
+    return float((seen * rows).sum() / (rows * rows).sum())
