@@ -26,7 +26,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from threading import Event
 from typing import Any
@@ -247,7 +247,8 @@ class _Map:
             step = None
             if self.places is not None:
                 step = index[-1]
-                site = Site(site.kind, site.layer, site.index, site.part, self.places.steps[row][step])
+                position = self.places.steps[row][step]
+                site = site if site.position == position else replace(site, position=position)
             plans += [(cell, plan) for plan in self.source.plans(self.model, case, site, step)]
         return plans
 

@@ -128,7 +128,7 @@ class Model:
 
     def _hashed(self) -> str:
         if not self._hashed_now:
-            parameters = list(self.twin.original_model.parameters())
+            parameters = twin.parameters(self.twin.original_model)
             felt, self._hashed_now = pulse(parameters), True
             if felt != self._pulse:
                 self._pulse, self._weights = felt, checksum(parameters)[:8]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -138,8 +138,30 @@ def _home(name: str) -> str:
 
 
 def watch(source: nn.Module) -> list[tuple[Any, ...]]:
-    """What a twin depends on: identity, storage, dtype and device of every tensor."""
-    return [(name, id(t), t.data_ptr(), t.dtype, t.device) for name, t in named_tensors(source).items()]
+    """What a twin depends on: identity, storage, dtype and device of every tensor, module after module."""
+    return [
+        (id(t), t.data_ptr(), t.dtype, t.device)
+        for module in _modules(source)
+        for t in (*module._parameters.values(), *module._buffers.values())
+        if t is not None
+    ]
+
+
+def parameters(source: nn.Module) -> list[nn.Parameter]:
+    """What `source.parameters()` gives."""
+    every = (p for module in _modules(source) for p in module._parameters.values() if p is not None)
+    return list({id(p): p for p in every}.values())
+
+
+def _modules(source: nn.Module) -> Iterator[nn.Module]:
+    """What `source.modules()` gives. PyTorch makes a name for each, which on a bridge takes longer than a job may."""
+    known, waiting = set[nn.Module](), [source]
+    while waiting:
+        module = waiting.pop()
+        if module not in known:
+            known.add(module)
+            yield module
+            waiting += [child for child in reversed(module._modules.values()) if child is not None]
 
 
 def before_each_block(bridge: TransformerBridge, check: Callable[[], None]) -> None:
