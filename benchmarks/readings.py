@@ -23,7 +23,7 @@ from transformer_lens.tools.analysis import logit_lens
 import mi_widgets as mi
 from mi_widgets.locate.gradient import BASES
 from mi_widgets.locate.pairs import Pairs
-from mi_widgets.model import backward, readout
+from mi_widgets.model import backward, family, readout
 
 _LENGTH = 128
 _ROWS = 128
@@ -47,7 +47,7 @@ def prompt(model: mi.Model) -> torch.Tensor:
 
 def _lens(model: mi.Model, rounds: int) -> None:
     ids, weight = prompt(model), model.bridge.W_U.T.contiguous()
-    names = backward.names(model, ("residual", "post"))
+    names = family(model, "residual", "post")
     stream = torch.randn(model.n_layers * _LENGTH, model.d_model)
 
     def product() -> None:

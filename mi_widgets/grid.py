@@ -131,6 +131,10 @@ class Grid:
             raise KeyError(f"{site} is not a cell of {self.title or 'this grid'!r}")
         return found
 
+    def value(self, site: Site) -> float:
+        """The number of the cell that is `site`, nan where it was not computed; KeyError as in `index`."""
+        return float(self.values.filled(np.nan)[self.index(site)])
+
     def cells(self) -> Iterator[tuple[tuple[int, ...], float]]:
         """Every computed cell as (index, value), in order."""
         for index in np.argwhere(~np.ma.getmaskarray(self.values)):
@@ -201,12 +205,16 @@ class Grid:
         return pd.DataFrame(rows)
 
     def __sub__(self, other: Grid) -> Grid:
-        """Cell by cell difference; both grids must have the same axes and kind of cell."""
+        """Cell by cell difference; both grids must have the same axes, kind of cell and unit."""
         if (self.axes, self.kind, self.part) != (other.axes, other.kind, other.part):
             ours, theirs = ([f"{a.name}[{len(a)}]" for a in g.axes] for g in (self, other))
             raise ValueError(
                 f"these grids have different cells: {self.kind}.{self.part} {ours} against "
                 f"{other.kind}.{other.part} {theirs} (or other labels); compare maps of the same prompts"
+            )
+        if self.unit != other.unit:
+            raise ValueError(
+                f"these grids have different units, {self.unit!r} and {other.unit!r}; compare maps of one metric"
             )
         return replace(
             self,

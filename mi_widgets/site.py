@@ -50,8 +50,7 @@ class Site:
             raise ValueError(f"a weight needs its part, one of {', '.join(PARTS['weight'])}")
         if self.part == "":
             object.__setattr__(self, "part", PARTS[self.kind][0])
-        if not isinstance(self.part, str) or self.part not in PARTS[self.kind]:
-            raise ValueError(f"a {self.kind} has no part {self.part!r}; its parts are {', '.join(PARTS[self.kind])}")
+        check_part(self.kind, self.part)
         for name in ("layer", "index", "position", "key"):
             if _is_whole(value := getattr(self, name)):
                 object.__setattr__(self, name, int(value))  # numpy's integers too
@@ -90,6 +89,12 @@ class Site:
         if unknown:
             raise ValueError(f"a site has no field {sorted(unknown)[0]!r}")
         return cls(**data)
+
+
+def check_part(kind: str, part: Any) -> None:
+    """Refuse a part that a kind of site does not have, with those that it has."""
+    if not isinstance(part, str) or part not in PARTS[kind]:
+        raise ValueError(f"a {kind} has no part {part!r}; its parts are {', '.join(PARTS[kind])}")
 
 
 def _is_whole(value: Any) -> bool:

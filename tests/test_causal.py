@@ -37,6 +37,8 @@ LENIENT = mi.Task((mi.Pair(CLEAN, CORRUPT, "a", " John"),), metric="accuracy")
         (LENIENT, {"method": "vector"}, "needs vector="),
         (LENIENT, {"method": "resample", "reference": OTHERS}, "needs other prompts of 15 tokens"),
         (LENIENT, {"objects": "residual", "part": "z"}, "has no part"),
+        (LENIENT, {"reference": OTHERS}, "denoise reads no reference: it goes with method='mean' or 'resample'"),
+        (LENIENT, {"vector": [1.0] * 6, "reference": OTHERS}, "vector reads no reference"),
         (mi.Task(LENIENT.items, metric=len), {}, "metric must be"),
         (mi.Pair(CLEAN, CLEAN + " the", "a", " John"), {}, "equal length"),
         (mi.Pair(CLEAN, CORRUPT, "a store", " John"), {}, "needs exactly one"),
@@ -185,9 +187,9 @@ def test_a_mean_by_role_is_the_mean_at_that_role(llama: Tiny) -> None:
     grid = effects(llama.model, ROLES, method="mean")
     assert grid.provenance["mean"] == "by role"
     cell = (1, 3)  # the last token
-    name = "blocks.1.hook_resid_pre"
+    site = mi.Site("residual", 1)
     texts = [text for pair in ROLES for text in (pair.clean, pair.corrupt)]
-    new = torch.stack([llama.model.do(lambda t=t: llama.model.activations(t, name))[-1] for t in texts]).mean(0)
+    new = torch.stack([llama.model.do(lambda t=t: llama.model.activations(t, site))[-1] for t in texts]).mean(0)
     alone = [
         effects(llama.model, (pair,), vector=new.numpy(), sites=[mi.Site("residual", 1, position=_last(llama, pair))])
         for pair in ROLES
@@ -203,6 +205,25 @@ def test_without_bos_as_the_tokens_alone(llama: Tiny) -> None:
     grid = effects(llama.model, ROLES[:1], prepend_bos=False)
     assert grid.provenance["prepend_bos"] is False and grid.axes[1].labels[0] != "<s>"
     assert len(grid.axes[1]) == llama.ids(CLEAN).shape[1] - 1
+
+
+@pytest.mark.parametrize("objects", ["heads", "k", "residual"])
+def test_of_pairs_in_both_orders_noise_is_denoise_with_the_other_sign(llama: Tiny, objects: str) -> None:
+    pair = llama.pair
+    both = (pair, mi.Pair(CORRUPT, CLEAN, pair.foil, pair.answer))
+    denoise, noise = (mi.locate.causal(llama.model, both, objects, way, progress=False) for way in ("denoise", "noise"))
+    assert denoise.provenance["pairs"] == 2 and np.abs(denoise.values).max() > 1e-3
+    np.testing.assert_allclose(noise.values, -denoise.values, atol=1e-4)
+
+
+def test_titles_tell_parts_apart(llama: Tiny) -> None:
+    def title(objects: str, **more: Any) -> str:
+        return mi.locate.causal(llama.model, llama.pair, objects, progress=False, **more).title
+
+    titles = [title(objects) for objects in ("heads", "q", "k", "v", "pattern", "ffn", "neurons", "embedding")]
+    titles += [title("residual", part=part) for part in ("pre", "mid", "post")]
+    assert len(set(titles)) == len(titles)
+    assert "after each block" in titles[-1] and titles[1].startswith("Queries")
 
 
 def test_an_estimate_says_what_runs(llama: Tiny) -> None:

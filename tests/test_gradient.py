@@ -18,7 +18,7 @@ from mi_widgets.locate.gradient import fair
 
 from . import tiny
 from .conftest import Tiny
-from .tiny import CLEAN, CORRUPT, HEADS
+from .tiny import CLEAN, CORRUPT, HEADS, OTHERS
 
 BASES = pytest.mark.parametrize(
     ("base", "here", "there"), [("denoise", CORRUPT, CLEAN), ("noise", CLEAN, CORRUPT)], ids=["denoise", "noise"]
@@ -440,6 +440,7 @@ def test_half_precision_gives_nearly_the_same(llama: Tiny) -> None:
         ({"method": "ig", "rule": "right"}, "rule must be"),
         ({"method": "ig", "steps": 0}, "at least 1"),
         ({"objects": "residual", "part": "z"}, "has no part"),
+        ({"reference": OTHERS}, "denoise reads no reference"),
     ],
 )
 def test_what_cannot_be_estimated_is_refused_in_words(llama: Tiny, fields: Any, why: str) -> None:

@@ -118,6 +118,15 @@ def test_index_undoes_site_in_every_cell(axes: int) -> None:
     assert len({grid.site(cell) for cell in np.ndindex(*grid.shape)}) == grid.values.size
 
 
+def test_the_value_of_a_site_is_its_cells() -> None:
+    grid = heads()
+    assert [grid.value(grid.site(index)) for index, _ in grid.cells()] == [value for _, value in grid.cells()]
+    masked = tuple(np.argwhere(np.ma.getmaskarray(grid.values))[0])
+    assert np.isnan(grid.value(grid.site(masked)))
+    with pytest.raises(KeyError, match="not a cell"):
+        grid.value(mi.Site("ffn", 0))
+
+
 def test_coordinates_are_not_indices() -> None:
     grid = Grid(np.zeros((2, 2)), (Axis("layer", (4, 7)), Axis("head", (1, 3))), "head", "z")
     assert grid.site((0, 0)) == mi.Site("head", 4, 1) and grid.index(mi.Site("head", 7, 3)) == (1, 1)
@@ -267,6 +276,13 @@ def test_the_difference_of_two_maps_is_masked_where_either_is() -> None:
     for stranger in (replace(other, part="q"), replace(other, axes=(axis("layer", 3), Axis("head", (0, 1, 2, 9))))):
         with pytest.raises(ValueError, match="different cells"):
             heads() - stranger
+
+
+def test_a_difference_of_two_units_is_refused() -> None:
+    other = replace(heads(), unit="logprob")
+    with pytest.raises(ValueError, match=r"different units, .* and 'logprob'"):
+        heads() - other
+    assert (other - other).unit == "logprob"
 
 
 def test_a_dataframe_has_a_row_for_each_computed_cell() -> None:

@@ -5,6 +5,7 @@ A cell's value is the mean over pairs of metric(edited run) − metric(base run)
 denoise   base = the corrupt run; the activation is taken from the clean run (activation patching, Vig et al. 2020;
           Meng et al. 2022). Positive: the cell alone carries what restores the answer.
 noise     base = the clean run; the activation is taken from the corrupt run. Negative: the answer needs the cell.
+          Where a task holds each pair in both orders this is denoise with the other sign, and says nothing new.
 zero      base = the clean run; the activation is set to zero. Far from anything the model has seen.
 mean      base = the clean run; the activation is set to its mean over a reference set (by default the split's own clean
           and corrupt prompts): at the same position or role where the reference prompts line up, else pooled over all
@@ -36,7 +37,7 @@ import torch
 
 from ..grid import Grid
 from ..intervention import Recipe
-from ..model import Model, Plan, hook_name
+from ..model import Model, Plan, family
 from ..model.hooks import check_site
 from ..model.sweep import MOST_TOKENS, megabytes
 from ..progress import Progress, Tick, ticker
@@ -161,10 +162,8 @@ class _Map:
     def _names(self) -> list[str]:
         """The hooks that the cells are at, one for each layer."""
         question = self.question
-        layers = range(self.model.n_layers) if question.sites is None else {site.layer for site in question.sites}
-        index = 0 if question.kind in ("head", "neuron") else None
-        on = [None] if question.kind == "embedding" else sorted(layer for layer in layers if layer is not None)
-        return [hook_name(Site(question.kind, layer, index, question.site_part)) for layer in on]
+        layers = None if question.sites is None else sorted({site.layer or 0 for site in question.sites})
+        return family(self.model, question.kind, question.site_part, layers)
 
     @property
     def places(self) -> Places | None:
@@ -193,7 +192,7 @@ class _Map:
 
     def _means(self) -> Source:
         texts = self._texts()
-        prompts = [self.model.ids(text, self.question.prepend_bos) for text in texts]
+        prompts = self.pairs.encoded(texts)
         both = [self.pairs.ids(pair) for pair in self.pairs.solved]
         by, steps = "position" if self.pairs.line_up(prompts) else "pooled", list[tuple[int, ...]]()
         if self.places is not None and self.places.words == "roles" and self.question.reference is None:
@@ -211,8 +210,7 @@ class _Map:
         texts = sorted(self._texts())
         random.Random(self.pairs.task.seed).shuffle(texts)
         by_length: dict[int, list[torch.Tensor]] = {}
-        for text in texts:
-            ids = self.model.ids(text, self.question.prepend_bos)
+        for ids in self.pairs.encoded(texts):
             by_length.setdefault(ids.shape[1], []).append(ids)
         recordings = {}
         for pair in self.pairs.solved:

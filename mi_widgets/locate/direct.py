@@ -40,12 +40,14 @@ def direct(
     run: str = "clean",
     split: str = "fit",
     progress: Progress = True,
+    prepend_bos: bool | None = None,
 ) -> Grid:
     """What each component adds to logit(answer) − logit(foil) on the direct path; the mean over solved pairs.
 
     objects: heads (layer × head), attention or ffn (layer, biases included), neurons (layer × neuron, without the FFN's
         own bias).
     run: the clean or the corrupt prompts.
+    prepend_bos: of the prompts, if it is not to be TransformerLens's default.
 
     `provenance["parts"]` has the whole sum: embedding, heads, attention biases, ffn, final biases (of the last norm and
     the unembedding), their sum, the metric, and by how much the two differ (several answers count as their logsumexp,
@@ -58,7 +60,7 @@ def direct(
         raise ValueError(f"run must be one of {', '.join(RUNS)}, not {run!r}")
     if task.metric != "logit_diff":
         raise ValueError(f"the parts sum to a difference of logits: the metric must be logit_diff, not {task.metric!r}")
-    pairs = model.do(lambda: Pairs.of(model, task, split, patching=False))
+    pairs = model.do(lambda: Pairs.of(model, task, split, patching=False, prepend_bos=prepend_bos))
     tick, found = ticker(progress, "pair"), []
     for number, pair in enumerate(pairs.solved, start=1):
         found.append(model.do(lambda pair=pair: _of(pairs, pair, run, objects == "neurons")))

@@ -35,12 +35,14 @@ import numpy as np
 import torch
 
 from ..grid import Axis, Grid
-from ..model import Model, backward
+from ..model import Model, backward, family
 from ..progress import Progress, ticker
 from ..reference import Reference
+from ..site import check_part
 from ..task import Pair, Task
 from .pairs import Pairs, last_value, mean
 from .source import Means, means
+from .titles import NOUNS
 
 METHODS = ("atp", "atp_qk", "ig", "relp", "grad_x_input")
 BASES = ("denoise", "noise", "zero", "mean")
@@ -94,6 +96,7 @@ def gradient(
     steps: int | None = None,
     rule: str | None = None,
     reference: Sequence[str] | None = None,
+    prepend_bos: bool | None = None,
 ) -> Grid:
     """An estimate of the causal map of the same objects and base; see the module's text for the methods.
 
@@ -106,13 +109,16 @@ def gradient(
     steps, rule: of ig: "left" (starts at the base run; default for components, 5 steps) or "midpoint" (default for
         tokens, 32 steps).
     reference: texts for the base `mean`; by default the split's own prompts.
+    prepend_bos: of all prompts, if it is not to be TransformerLens's default.
 
     Values are in logits for `logit_diff`: estimate of metric(edited) − metric(base), the mean over solved pairs, whose
     position axis is that of `causal` (see `places`).
     """
     model, task = Model.of(model), Task.of(task)
     plan = _Plan.of(objects, method, base, part, steps, rule)
-    pairs = model.do(lambda: Pairs.of(model, task, split, plan.base in ("denoise", "noise")))
+    if reference is not None and plan.base != "mean":
+        raise ValueError(f"the base {plan.base} reads no reference: it goes with base='mean'")
+    pairs = model.do(lambda: Pairs.of(model, task, split, plan.base in _PATCHING, prepend_bos=prepend_bos))
     texts = Reference(pairs.texts if reference is None else reference)  # type: ignore[arg-type]
     estimate = model.do(lambda: _Estimate(plan, pairs, texts))
     tick, maps, gaps = ticker(progress, "pair"), [], []
@@ -148,6 +154,8 @@ class _Plan:
             _known("base", base, BASES)
         base = base or ("clean" if method == "grad_x_input" else "denoise")
         kind, default, axes = OBJECTS[objects]
+        part = part or default
+        check_part(kind, part)
         if method == "atp_qk" and objects not in ("q", "k"):
             raise ValueError(f"atp_qk mends the softmax after q and k; for {objects} use method='atp'")
         if method == "ig" and base in ("zero", "mean"):
@@ -159,7 +167,7 @@ class _Plan:
         steps = _STEPS[rule] if steps is None else steps
         if steps < 1:
             raise ValueError(f"steps must be at least 1, not {steps}")
-        return cls(kind, part or default, axes, method, base, steps, rule)
+        return cls(kind, part, axes, method, base, steps, rule)
 
     @property
     def family(self) -> backward.Family:
@@ -216,9 +224,9 @@ class _Estimate:
     @cached_property
     def _means(self) -> Means:
         """The means that `causal` puts in: by position where the prompts line up, else pooled."""
-        prompts = [self.model.ids(text) for text in self.reference.texts]
+        prompts = self.pairs.encoded(self.reference.texts)
         by = "position" if self.pairs.line_up(prompts) else "pooled"
-        return means(self.model, prompts, backward.names(self.model, self.plan.family), None, by)
+        return means(self.model, prompts, family(self.model, *self.plan.family), None, by)
 
     @property
     def _rule(self) -> str:
@@ -229,7 +237,7 @@ class _Estimate:
         if self.plan.base == "zero":
             return [torch.zeros_like(x) for x in here]
         if self.plan.base == "mean":
-            names = backward.names(self.model, self.plan.family)
+            names = family(self.model, *self.plan.family)
             return [self._means.of(name, len(x)) for name, x in zip(names, here, strict=True)]
         return [x[0] for x in backward.activations(self.model, source, self.plan.family)]
 
@@ -287,7 +295,7 @@ class _Estimate:
             self.axes,
             plan.kind,
             plan.part,
-            title=f"{_NOUNS[plan.kind]}: estimate ({self._words()}) of {_VERBS[plan.base]} on {pairs.metric}",
+            title=f"{NOUNS[plan.kind, plan.part]}: estimate ({self._words()}) of {_VERBS[plan.base]} on {pairs.metric}",
             unit=pairs.unit,
             sign=_SIGNS[plan.base]
             + (f" {self._all} sum to the difference of the metric within {gap:+.3g}." if self._sums else ""),
@@ -326,13 +334,6 @@ _METHODS = {
     "atp_qk": "attribution patching, softmax exact",
     "relp": "relevance patching",
     "grad_x_input": "gradient × activation",
-}
-_NOUNS = {
-    "embedding": "Tokens",
-    "head": "Heads",
-    "residual": "Residual stream",
-    "ffn": "FFN outputs",
-    "neuron": "Neurons",
 }
 _VERBS = {
     "denoise": "the effect of restoring each from the clean run",

@@ -100,6 +100,10 @@ class Pairs:
         """The clean and corrupt prompts of all items, each once."""
         return tuple(dict.fromkeys(text for pair in self.items for text in (pair.clean, pair.corrupt)))
 
+    def encoded(self, texts: Sequence[str]) -> list[torch.Tensor]:
+        """Ids [1, pos] of other texts, made as the pairs' own are."""
+        return [self.model.ids(text, self.prepend_bos) for text in texts]
+
     def line_up(self, prompts: Sequence[torch.Tensor]) -> bool:
         """Whether prompts [1, pos] and all clean ones have one length, so that means are taken by position."""
         cleans = (self.ids(pair)[0] for pair in self.solved)

@@ -46,18 +46,20 @@ def paths(
     method: str = "denoise",
     split: str = "fit",
     progress: Progress = True,
+    prepend_bos: bool | None = None,
 ) -> Grid:
     """The effect of the direct paths from sender to receivers on a task's metric; the mean over solved pairs.
 
     sender: one head (z) or FFN as a Site; or "heads" or "ffn" for a map over all senders.
     receivers: None or "logits"; "q", "k" or "v" for a map over all heads (key-value heads) after one sender; or Sites
         of parts q, k and v, which get their share together.
+    prepend_bos: of the prompts, if it is not to be TransformerLens's default.
     Cells that no direct path reaches (receivers not after the sender) are masked.
     """
     model, task = Model.of(model), Task.of(task)
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
-    pairs = model.do(lambda: Pairs.of(model, task, split))
+    pairs = model.do(lambda: Pairs.of(model, task, split, prepend_bos=prepend_bos))
     plan = model.do(lambda: _Plan.of(pairs, sender, receivers))
     tick, done = ticker(progress, "path"), 0
     maps = []

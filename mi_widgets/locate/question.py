@@ -10,7 +10,8 @@ from numbers import Integral
 import numpy as np
 
 from ..intervention import Recipe
-from ..site import Site
+from ..site import Site, check_part
+from .titles import NOUNS
 
 METHODS = ("denoise", "noise", "zero", "mean", "resample")
 #: objects -> (kind, part, axes)
@@ -55,8 +56,11 @@ class Question:
         if self.pairs is not None and (self.objects not in ("heads", "pattern") or self.vector is not None):
             raise ValueError("pairs cut attention from queries to keys: they go with objects='heads' and no vector")
         self._check_pairs()
+        check_part(self.kind, self.site_part)
         if isinstance(self.reference, str) or (self.reference is not None and not len(self.reference)):
             raise ValueError(f"reference is a list of texts, not {self.reference!r:.80}")
+        if self.reference is not None and self.how not in ("mean", "resample"):
+            raise ValueError(f"{self.how} reads no reference: it goes with method='mean' or 'resample'")
         self._check_vector()
 
     def _check_pairs(self) -> None:
@@ -117,7 +121,7 @@ class Question:
     @property
     def noun(self) -> str:
         """What the cells are, for titles."""
-        return _NOUNS[self.objects]
+        return NOUNS[self.kind, self.site_part]
 
     @property
     def verb(self) -> str:
@@ -133,18 +137,6 @@ class Question:
         return _SIGNS[self.how]
 
 
-_NOUNS = {
-    "heads": "Heads",
-    "head_positions": "Heads",
-    "q": "Queries",
-    "k": "Keys",
-    "v": "Values",
-    "pattern": "Attention patterns",
-    "residual": "Residual stream",
-    "ffn": "FFN outputs",
-    "neurons": "Neurons",
-    "embedding": "Token embeddings",
-}
 _VERBS = {
     "denoise": "restoring each from the clean run",
     "noise": "taking each from the corrupt run",

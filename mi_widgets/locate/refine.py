@@ -25,7 +25,7 @@ from .gradient import BASES, fair, gradient
 from .question import Question
 
 #: What the gradient cannot answer: maps with one of these start empty.
-_BEYOND = ("sites", "pairs", "vector", "recipe", "prepend_bos")
+_BEYOND = ("sites", "pairs", "vector", "recipe")
 
 
 def refine(
@@ -75,8 +75,8 @@ def _guess(model: Model, task: Task, question: Question, stop: Event | None) -> 
         if stop is not None and stop.is_set():
             raise Stopped("stopped")
 
-    part, split, reference = question.part, question.split, question.reference
-    return gradient(model, task, objects, how, method, part, split, heed, reference=reference)
+    same = {name: getattr(question, name) for name in ("part", "split", "reference", "prepend_bos")}
+    return gradient(model, task, objects, how, method, progress=heed, **same)
 
 
 def _over(guess: Grid, exact: Grid) -> Grid:

@@ -28,7 +28,7 @@ import torch
 
 from ..grid import Axis, Grid, Readings
 from ..intervention import Recipe
-from ..model import Model, Stopped, backward, readout
+from ..model import Model, Stopped, backward, family, readout
 from ..model.tokens import Prompt
 from ..progress import Progress, Tick, ticker
 from ..run import Texts, metric_name, reader
@@ -61,6 +61,7 @@ def lens(
     *,
     answer: Texts | None = None,
     foil: Texts | None = None,
+    prepend_bos: bool | None = None,
 ) -> Grid:
     """What the parts of a model say in tokens about a prompt; the top tokens of each cell are in `readings`.
 
@@ -73,34 +74,33 @@ def lens(
     translator: maps a layer's residual to the last layer's, by `apply(layer, x)` or, as a TransformerLens
         `JacobianLens` does, by `transport(x, layer)`. The last layer is never translated. A `Translator` of other
         weights is refused.
+    prepend_bos: of a text, if it is not to be TransformerLens's default.
     """
-    plan = dict(value=value, target=target, recipe=recipe, translator=translator, answer=answer, foil=foil)
-    return deque(lens_steps(model, prompt, objects, progress=progress, **plan), maxlen=1).pop()
+    asked = _Asked(objects, value, target, recipe, translator, answer, foil, prepend_bos)
+    return deque(_steps(Model.of(model), prompt, asked, progress), maxlen=1).pop()
 
 
 def lens_steps(
     model: Any,
     prompt: Prompt,
     objects: str = "residual",
-    value: str = "prob",
-    target: str | None = None,
-    recipe: Recipe | None = None,
-    translator: Any = None,
     progress: Progress = False,
-    *,
-    answer: Texts | None = None,
-    foil: Texts | None = None,
     stop: Event | None = None,
+    **more: Any,
 ) -> Iterator[Grid]:
     """The same while it is read: the last position first, then the other columns from the right; the rest is masked.
 
     stop: an event that ends it when it is set, from any thread; what was yielded stays. Other arguments as in `lens`.
     Weights that are edited meanwhile raise `WeightsChanged` instead of the last Grid, here and in `lens`.
     """
-    model = Model.of(model)
-    asked = _Asked(objects, value, target, answer, foil, translator)
+    return _steps(Model.of(model), prompt, _Asked(objects, **more), progress, stop)
+
+
+def _steps(
+    model: Model, prompt: Prompt, asked: _Asked, progress: Progress, stop: Event | None = None
+) -> Iterator[Grid]:
     with suppress(Stopped):
-        lens = model.do(lambda: _Lens(model, asked, prompt, recipe), stop)
+        lens = model.do(lambda: _Lens(model, asked, prompt), stop)
         steps = lens.steps(ticker(progress))
         while (grid := model.do(lambda: next(steps, None), stop)) is not None:
             yield grid
@@ -108,14 +108,16 @@ def lens_steps(
 
 @dataclass(frozen=True)
 class _Asked:
-    """What to read; contradictions are refused together."""
+    """The arguments of `lens`; contradictions are refused together."""
 
     objects: str
-    value: str
-    target: str | None
-    answer: Texts | None
-    foil: Texts | None
-    translator: Any
+    value: str = "prob"
+    target: str | None = None
+    recipe: Recipe | None = None
+    translator: Any = None
+    answer: Texts | None = None
+    foil: Texts | None = None
+    prepend_bos: bool | None = None
 
     def __post_init__(self) -> None:
         if self.objects not in OBJECTS:
@@ -153,12 +155,12 @@ class _Cells:
 class _Lens:
     """A lens under way: one edited run, kept, and the columns that have been read."""
 
-    def __init__(self, model: Model, asked: _Asked, prompt: Prompt, recipe: Recipe | None) -> None:
-        self.model, self.asked, self.prompt, self.recipe = model, asked, prompt, recipe
+    def __init__(self, model: Model, asked: _Asked, prompt: Prompt) -> None:
+        self.model, self.asked, self.prompt = model, asked, prompt
         self.kind, self.part, names = OBJECTS[asked.objects]
         if isinstance(asked.translator, Translator):
             asked.translator.check(model)
-        self.ids = model.ids(prompt)
+        self.ids = model.ids(prompt, asked.prepend_bos)
         self.wanted = None if asked.target is None else model.single(asked.target)
         self.read = None if asked.answer is None else reader(model, "logit_diff", asked.answer, asked.foil or ())
         self.axes = tuple(self._axis(name) for name in names)
@@ -195,10 +197,10 @@ class _Lens:
 
     def _columns(self) -> Iterator[tuple[Any, _Cells]]:
         """Layers × some positions at a time: the last position alone, then the others from the right."""
-        family = ("residual", "post") if self.asked.whole else _FAMILIES[self.asked.objects]
-        names = backward.names(self.model, family)
-        last = backward.names(self.model, ("residual", "post"))[-1]
-        caught, own = readout.streams(self.model, self.ids, list(dict.fromkeys([*names, last])), self.recipe)
+        whole = family(self.model, "residual", "post")
+        names = whole if self.asked.whole else family(self.model, self.asked.objects, "out")
+        last = whole[-1]
+        caught, own = readout.streams(self.model, self.ids, list(dict.fromkeys([*names, last])), self.asked.recipe)
         length, width = self.ids.shape[1], max(1, readout.rows(self.model) // len(names))
         ends = [length, *range(length - 1, 0, -width)]
         starts = [length - 1, *(max(0, end - width) for end in ends[1:])]
@@ -261,11 +263,11 @@ class _Lens:
     def _heads(self) -> Iterator[tuple[Any, _Cells]]:
         """Some layers' heads at a time, at the last position."""
         model = self.model
-        names = backward.names(model, ("head", "z"))
+        names = family(model, "head", "z")
         scales = [name.replace("attn.hook_z", "ln1_post.hook_scale") for name in names]
-        last = backward.names(model, ("residual", "post"))[-1]
+        last = family(model, "residual", "post")[-1]
         present = [name for name in scales if name in model.points]
-        caught, _ = readout.streams(model, self.ids, [*names, *present, last], self.recipe)
+        caught, _ = readout.streams(model, self.ids, [*names, *present, last], self.asked.recipe)
         step = max(1, readout.rows(model) // model.n_heads)
         for start in range(0, model.n_layers, step):
             model.worker.check()
@@ -286,7 +288,7 @@ class _Lens:
         def read(logits: torch.Tensor) -> torch.Tensor:
             return self.read(logits) if self.read is not None else (logits[:, self.wanted] - logits.mean(-1)).float()
 
-        found = backward.direct(self.model, self.ids, read, neurons=True, recipe=self.recipe)
+        found = backward.direct(self.model, self.ids, read, neurons=True, recipe=self.asked.recipe)
         assert found.neurons is not None
         return found.neurons.float().cpu().numpy()
 
@@ -313,8 +315,9 @@ class _Lens:
                 "method": "logit lens" if asked.whole else "contribution to the logits",
                 **self.provenance,
                 "prompt": prompt,
-                "recipe": self.recipe.hash if self.recipe else "",
+                "recipe": asked.recipe.hash if asked.recipe else "",
                 "value": asked.value,
+                **({} if asked.prepend_bos is None else {"prepend_bos": asked.prepend_bos}),
                 **({"translator": type(asked.translator).__name__} if asked.translator is not None else {}),
                 **({} if self.check is None else {"last row off by": self.check}),
             },
@@ -380,7 +383,6 @@ def _largest_gap(read: torch.Tensor, own: torch.Tensor) -> float:
     return float((read.float().log_softmax(-1) - own.log_softmax(-1)).abs().max())
 
 
-_FAMILIES = {"attention": ("attention", "out"), "ffn": ("ffn", "out")}
 _NOUNS = {"attention": "Attention outputs", "ffn": "FFN outputs", "heads": "Heads", "neurons": "Neurons"}
 _SIGNS = {
     "prob": "Brighter: more probable.",

@@ -2,7 +2,7 @@
 
 from .fingerprint import Fingerprint, WeightsChanged
 from .gate import Model, load
-from .hooks import Edit, first_difference, hook_name, knock_out, own, put
+from .hooks import Edit, family, first_difference, hook_name, knock_out, own, put
 from .recording import Recording
 from .served import served_hook, validated
 from .sweep import Read
@@ -24,6 +24,7 @@ __all__ = [
     "Stopped",
     "Tensors",
     "WeightsChanged",
+    "family",
     "first_difference",
     "hook_name",
     "knock_out",

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..intervention import Recipe
-from ..site import Site
-from .hooks import hook_name
+from .hooks import family
 from .readout import edits, scaled
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ Hook = tuple[str, Any]
 Family = tuple[str, str]  # kind and part of a Site, for every layer that has it
 _EMBED = "hook_embed"
 _MID = ("residual", "mid")
-#: What is watched and is no Site.
-_TAILS = {("head", "pattern"): "attn.hook_pattern", ("attention", "out"): "hook_attn_out"}
 
 
 @dataclass(frozen=True)
@@ -65,32 +62,21 @@ class Direct:
     total: float
 
 
-def names(model: Model, family: Family) -> list[str]:
-    """The hook names of one kind of activation, layer by layer."""
-    kind, part = family
-    if family in _TAILS:
-        return [f"blocks.{layer}.{_TAILS[family]}" for layer in range(model.n_layers)]
-    if kind == "embedding":
-        return [_EMBED]
-    index = 0 if kind in ("head", "neuron") else None
-    return [hook_name(Site(kind, layer, index, part)) for layer in range(model.n_layers)]
-
-
-def activations(model: Model, ids: torch.Tensor, family: Family) -> list[torch.Tensor]:
+def activations(model: Model, ids: torch.Tensor, of: Family) -> list[torch.Tensor]:
     """Activations [row, pos, ...] of one kind, layer by layer, without a gradient."""
-    return list(model.capture(ids, names(model, family)).values())
+    return list(model.capture(ids, family(model, *of)).values())
 
 
 def gradients(
-    model: Model, ids: torch.Tensor, family: Family, read: Read, start: torch.Tensor | None = None, rule: str = ""
+    model: Model, ids: torch.Tensor, of: Family, read: Read, start: torch.Tensor | None = None, rule: str = ""
 ) -> Backward:
     """Gradients of read(last logits [row, d_vocab]) -> [row] with respect to one kind of activation.
 
     ids: [row, pos]. start: embeddings [row, pos, d_model] to begin with instead of the ids' own (a path between two
     prompts). rule: "relp" propagates relevance (see `relp`). Cost: one forward and one backward pass.
     """
-    seen = _Watch(names(model, family))
-    felt = _Watch([f"blocks.{layer}.hook_attn_out" for layer in range(model.n_layers)]) if family == _MID else seen
+    seen = _Watch(family(model, *of))
+    felt = _Watch(family(model, "attention", "out")) if of == _MID else seen
     rules = relp(model) if rule == "relp" else []
     watches = [*seen.hooks, *(felt.hooks if felt is not seen else [])]
     with torch.enable_grad():
@@ -164,9 +150,9 @@ def patterns(model: Model, ids: torch.Tensor, part: str, source: Sequence[torch.
         return torch.stack([x[0], x[0]])
 
     hooks: list[Hook] = []
-    for name, values in zip(names(model, ("head", part)), source, strict=True):
+    for name, values in zip(family(model, "head", part), source, strict=True):
         hooks += [(name, put(values)), (name.replace(f"hook_{part}", "hook_z"), back)]
-    hooks += [(name, keep(name)) for name in names(model, ("head", "pattern"))]
+    hooks += [(name, keep(name)) for name in family(model, "head", "pattern")]
     model.last_logits(ids.expand(2, -1), hooks)
     return list(kept.values())
 

@@ -384,33 +384,28 @@ class Model:
             raise ValueError(f"{self.name} never reaches {silent[0]}: nothing to show")
         return kept, last
 
-    def activations(self, prompt: str | tuple[int, ...], name: str) -> torch.Tensor:
-        """The activation [pos, ...] of one hook on a text or ids; its whole family (all layers) is kept for reuse."""
-        family = self._family(name)
+    def activations(self, prompt: str | tuple[int, ...], site: Site) -> torch.Tensor:
+        """What a site's hook carries on a text or ids, [pos, ...]; all layers' are kept for reuse."""
+        family = self._family(site)
 
         def catch() -> dict[str, torch.Tensor]:
             return {member: x[0] for member, x in self.capture(self.ids(prompt), family).items()}
 
-        return self._recall(("prompt", prompt, family[0]), catch)[name]
+        return self._recall(("prompt", prompt, family[0]), catch)[hooks.hook_name(site)]
 
-    def means(self, reference: Reference, name: str) -> torch.Tensor:
-        """Means [2, ...] of one hook over reference texts: of position 0, and of all other positions pooled."""
-        family = self._family(name)
+    def means(self, reference: Reference, site: Site) -> torch.Tensor:
+        """Means [2, ...] of a site's hook over reference texts: of position 0, and of all other positions pooled."""
+        family = self._family(site)
 
         def average() -> dict[str, torch.Tensor]:
             runs = [self.capture(self.ids(text), family) for text in reference.texts]
             return {member: _first_and_rest([run[member][0] for run in runs]) for member in family}
 
-        return self._recall(("mean", reference.hash, family[0]), average)[name]
+        return self._recall(("mean", reference.hash, family[0]), average)[hooks.hook_name(site)]
 
-    def _family(self, name: str) -> list[str]:
-        """The same hook in every layer that has it: one pass catches them all."""
-        head, _, tail = name.partition(".")
-        if head != "blocks":
-            return [name]
-        site = tail.partition(".")[2]
-        names = (f"blocks.{layer}.{site}" for layer in range(self.n_layers))
-        return [member for member in names if member in self.points]
+    def _family(self, site: Site) -> list[str]:
+        """The site's hook in every layer that has it: one pass catches them all."""
+        return [name for name in hooks.family(self, site.kind, site.part) if name in self.points]
 
     def _recall(
         self, key: tuple[str, str | tuple[int, ...], str], make: Callable[[], dict[str, torch.Tensor]]

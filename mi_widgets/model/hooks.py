@@ -36,6 +36,7 @@ _NAMES = {
     ("head", "k"): "blocks.{layer}.attn.hook_k",
     ("head", "v"): "blocks.{layer}.attn.hook_v",
     ("head", "pattern"): "blocks.{layer}.attn.hook_pattern",
+    ("attention", "out"): "blocks.{layer}.hook_attn_out",  # watched, and no Site
     ("ffn", "out"): "blocks.{layer}.hook_mlp_out",
     ("neuron", "post"): "blocks.{layer}.mlp.hook_post",
     ("neuron", "pre"): "blocks.{layer}.mlp.hook_pre",
@@ -92,6 +93,13 @@ def hook_name(site: Site) -> str:
     return _NAMES[site.kind, site.part].format(layer=site.layer)
 
 
+def family(model: Model, kind: str, part: str, layers: Iterable[int] | None = None) -> list[str]:
+    """The hook names of one kind of activation, layer by layer (None: all); the embedding has one."""
+    name = _NAMES[kind, part]
+    every = range(model.n_layers if "{layer}" in name else 1) if layers is None else layers
+    return [name.format(layer=layer) for layer in every]
+
+
 def compile_recipe(model: Model, recipe: Recipe, clock: Clock) -> list[Edit]:
     """The edits of a recipe, in its order; strength 0 compiles to nothing."""
     steps = [step for step in recipe.interventions if step.strength != 0]
@@ -114,7 +122,7 @@ def score(model: Model, direction: Direction, ids: tuple[int, ...], position: st
     at = length - 1 if position == "last_prompt" else int(position)
     if not -length <= at < length:
         raise ValueError(f"a condition reads position {at}, the prompt has {length} tokens")
-    x = model.activations(ids, hook_name(direction.site))[at].float()
+    x = model.activations(ids, direction.site)[at].float()
     if len(direction.vector) != len(x):
         raise ValueError(f"{direction.name!r} has {len(direction.vector)} numbers, d_model is {len(x)}")
     return float(x @ torch.from_numpy(direction.vector.copy()).to(x))
@@ -456,7 +464,7 @@ def _mean(model: Model, step: Intervention, clock: Clock) -> Function:
     assert step.reference is not None
     if step.site.part == "pattern":
         raise ValueError(f"{step.site} has no mean over texts of other lengths; scale it, or set it to zero")
-    first, rest = own(model.means(step.reference, hook_name(step.site)), step.site)
+    first, rest = own(model.means(step.reference, step.site), step.site)
 
     def function(x: torch.Tensor, positions: range) -> torch.Tensor:
         rows = [first if position == 0 else rest for position in positions]
@@ -467,7 +475,7 @@ def _mean(model: Model, step: Intervention, clock: Clock) -> Function:
 
 def _replace(model: Model, step: Intervention, clock: Clock) -> Function:
     assert step.prompt is not None
-    values = own(model.activations(step.prompt, hook_name(step.site)), step.site)
+    values = own(model.activations(step.prompt, step.site), step.site)
     length = values.shape[1 if step.site.part == "pattern" else 0]
     if clock.length is not None and length != clock.length:
         raise ValueError(
@@ -484,7 +492,7 @@ def _resample(model: Model, step: Intervention, clock: Clock) -> Function:
     long = [text for text in step.reference.texts if model.ids(text).shape[1] >= clock.length]
     if not long:
         raise ValueError(f"{step}: no text of the reference set has {clock.length} tokens or more; give longer ones")
-    values = own(model.activations(random.Random(step.seed).choice(long), hook_name(step.site)), step.site)
+    values = own(model.activations(random.Random(step.seed).choice(long), step.site), step.site)
     if step.site.part == "pattern":
         return _taken(step.site, values[:, : clock.length, : clock.length])
     return _taken(step.site, values[: clock.length])

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..site import Site
-from .backward import names
-from .hooks import hook_name
+from .hooks import family, hook_name
 
 if TYPE_CHECKING:
     from .gate import Model
@@ -35,7 +34,7 @@ class Put:
 
 def writes(model: Model, ids: torch.Tensor) -> dict[str, torch.Tensor]:
     """What every head and FFN gives on a prompt: {hook name: [pos, ...]}."""
-    caught = model.capture(ids, [name for family in _WRITERS for name in names(model, family)])
+    caught = model.capture(ids, [name for writer in _WRITERS for name in family(model, *writer)])
     return {name: x[0] for name, x in caught.items()}
 
 

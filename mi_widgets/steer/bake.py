@@ -194,7 +194,7 @@ def _affine(model: Model, step: Intervention) -> Affine:
         return Affine(offset=s * step.amount * step.direction.norm * _vector(step))
     if step.op == "mean":
         assert step.reference is not None
-        rest = own(model.means(step.reference, hook_name(step.site)), step.site)[1]
+        rest = own(model.means(step.reference, step.site), step.site)[1]
         return Affine(1 - s, offset=s * rest.reshape(-1).double())
     factor = 0.0 if step.op == "zero" else step.amount
     assert factor is not None

@@ -118,7 +118,7 @@ def _scaled(model: Model, step: Intervention, positions: tuple[int, ...] | None)
         assert step.reference is not None
         if positions is None or (0 in positions and len(positions) > 1):
             raise NoPlace("position 0 keeps its own mean, and one spec sets one value")
-        first, rest = model.means(step.reference, hook_name(step.site))
+        first, rest = model.means(step.reference, step.site)
         return _Map(1 - s, s * (first if positions == (0,) else rest).float().cpu().numpy(), positions)
     factor = 0.0 if step.op == "zero" else step.amount
     assert factor is not None
