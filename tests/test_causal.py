@@ -55,6 +55,15 @@ def test_no_sites_are_refused_and_unknown_ones_too(llama: Tiny) -> None:
         mi.locate.causal(llama.model, llama.pair, sites=[], progress=False)
     with pytest.raises(KeyError, match="not a cell"):
         mi.locate.causal(llama.model, llama.pair, sites=[mi.Site("ffn", 0)], progress=False)
+    with pytest.raises(ValueError, match=r"a list of Sites, .* not \[\(0, 1\)\]"):
+        mi.locate.causal(llama.model, llama.pair, sites=[(0, 1)], progress=False)
+
+
+@pytest.mark.parametrize("locate", [mi.locate.causal, mi.locate.lens])
+def test_a_selection_is_no_recipe(llama: Tiny, locate: Any) -> None:
+    picked = mi.Selection((mi.Site("head", 0, 0),))
+    with pytest.raises(TypeError, match="expected a Recipe, not a Selection"):
+        locate(llama.model, llama.pair if locate is mi.locate.causal else CLEAN, recipe=picked, progress=False)
 
 
 def test_only_the_wanted_sites_are_computed(llama: Tiny) -> None:

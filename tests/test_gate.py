@@ -110,8 +110,9 @@ def test_the_users_bridge_is_as_it_was(mine: TransformerBridge, deed: str) -> No
     assert mine.fired == 0, "a run of ours went through the user's hook"
 
 
-def test_making_a_model_leaves_everything_as_it_was() -> None:
-    hf, tokenizer = tiny.hugging_face("llama").train(), tiny.tokenizer()
+@pytest.mark.parametrize("shape", ["llama", "gpt2", "pythia"])
+def test_making_a_model_leaves_everything_as_it_was(shape: str) -> None:
+    hf, tokenizer = tiny.hugging_face(shape).train(), tiny.tokenizer()
     state = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy())
     settings = (hf.config.to_dict(), tokenizer.special_tokens_map, tokenizer.encode("Mary"), tokenizer.padding_side)
     attention, modules = hf.config._attn_implementation, [type(m) for m in hf.modules()]

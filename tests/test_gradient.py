@@ -439,6 +439,7 @@ def test_half_precision_gives_nearly_the_same(llama: Tiny) -> None:
         ({"steps": 5}, "are for method='ig'"),
         ({"method": "ig", "rule": "right"}, "rule must be"),
         ({"method": "ig", "steps": 0}, "at least 1"),
+        ({"method": "ig", "steps": 2.5}, "a whole number"),
         ({"objects": "residual", "part": "z"}, "has no part"),
         ({"reference": OTHERS}, "denoise reads no reference"),
     ],

@@ -151,9 +151,10 @@ def test_a_grid_of_paths_says_what_it_is(llama: Tiny) -> None:
         (("heads", mi.Site("head", 0, 0, "q")), "no receiver comes after"),
         ((mi.Site("head", tiny.LAYERS - 1, 0), "q"), "last layer"),
         ((mi.Site("head", 0, 0, "q"),), "a sender is"),
-        ((mi.Site("head", 0, HEADS),), "of these heads"),
-        (("heads", mi.Site("head", 9, 0, "q")), "has 3 layers"),
-        (("heads", mi.Site("head", 1, KV_HEADS, "k")), "of these heads"),
+        ((mi.Site("head", 0, HEADS),), "has heads 0 to 3"),
+        ((mi.Site("ffn", 3),), "has layers 0 to 2"),
+        (("heads", mi.Site("head", 9, 0, "q")), "has layers 0 to 2"),
+        (("heads", mi.Site("head", 1, KV_HEADS, "k")), "has heads 0 to 1"),
         ((mi.Site("head", 0, 0), "q", "zero"), "method must be"),
     ],
 )

@@ -165,8 +165,8 @@ class _Plan:
         rule = rule or ("midpoint" if kind == "embedding" else "left")
         _known("rule", rule, RULES)
         steps = _STEPS[rule] if steps is None else steps
-        if steps < 1:
-            raise ValueError(f"steps must be at least 1, not {steps}")
+        if not isinstance(steps, int) or steps < 1:
+            raise ValueError(f"steps must be a whole number, at least 1, not {steps!r}")
         return cls(kind, part, axes, method, base, steps, rule)
 
     @property

@@ -27,6 +27,7 @@ import torch
 
 from ..grid import Axis, Grid
 from ..model import Model, hook_name, path
+from ..model.hooks import check_site
 from ..progress import Progress, ticker
 from ..site import Site
 from ..task import Pair, Task
@@ -141,13 +142,7 @@ def _senders(pairs: Pairs, sender: Site | str) -> tuple[str, str, tuple[Axis, ..
 def _check_sender(model: Model, sender: Site) -> None:
     if (sender.kind, sender.part) not in (("head", "z"), ("ffn", "out")):
         raise ValueError(f"a sender is a head's output (z) or an FFN's, not {sender}")
-    _check(model, sender)
-
-
-def _check(model: Model, site: Site) -> None:
-    count = model.count(site)
-    if _layer(site) >= model.n_layers or (site.index is not None and count is not None and site.index >= count):
-        raise ValueError(f"{site}: {model.name} has {model.n_layers} layers and {count} of these heads in each")
+    check_site(model, sender)
 
 
 def _sites(model: Model, receivers: Site | Sequence[Site] | str | None) -> tuple[Site, ...]:
@@ -162,7 +157,7 @@ def _sites(model: Model, receivers: Site | Sequence[Site] | str | None) -> tuple
             f"receivers are heads' q, k or v, such as Site('head', 5, 1, 'q'), not {strangers[:1] or '()'}"
         )
     for site in sites:
-        _check(model, site)
+        check_site(model, site)
     return sites
 
 

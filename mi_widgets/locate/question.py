@@ -10,6 +10,7 @@ from numbers import Integral
 import numpy as np
 
 from ..intervention import Recipe
+from ..run import checked
 from ..site import Site, check_part
 from .titles import NOUNS
 
@@ -49,7 +50,9 @@ class Question:
             raise ValueError(f"objects must be one of {', '.join(OBJECTS)}, not {self.objects!r}")
         if self.method not in (*METHODS, "vector"):
             raise ValueError(f"method must be one of {', '.join(METHODS)}, not {self.method!r}")
-        if isinstance(self.sites, (str, Site)):
+        if self.sites is not None and (
+            isinstance(self.sites, (str, Site)) or not all(isinstance(site, Site) for site in self.sites)
+        ):
             raise ValueError(f"sites is a list of Sites, such as [Site('head', 1, 0)], not {self.sites!r:.80}")
         if self.sites is not None and not len(self.sites):
             raise ValueError("sites is empty: name at least one cell, or leave it out for all")
@@ -62,6 +65,7 @@ class Question:
         if self.reference is not None and self.how not in ("mean", "resample"):
             raise ValueError(f"{self.how} reads no reference: it goes with method='mean' or 'resample'")
         self._check_vector()
+        checked(self.recipe)
 
     def _check_pairs(self) -> None:
         if self.pairs is None:

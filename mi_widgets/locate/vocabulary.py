@@ -31,7 +31,7 @@ from ..intervention import Recipe
 from ..model import Model, Stopped, backward, family, readout
 from ..model.tokens import Prompt
 from ..progress import Progress, Tick, ticker
-from ..run import Texts, metric_name, reader
+from ..run import Texts, checked, metric_name, reader
 from ..site import Site
 from .translator import Translator
 
@@ -120,6 +120,7 @@ class _Asked:
     prepend_bos: bool | None = None
 
     def __post_init__(self) -> None:
+        checked(self.recipe)
         if self.objects not in OBJECTS:
             raise ValueError(f"objects must be one of {', '.join(OBJECTS)}, not {self.objects!r}")
         if self.value not in VALUES:

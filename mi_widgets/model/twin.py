@@ -28,7 +28,13 @@ def boot(source: Any, tokenizer: Any, name: str, trainable: bool = False) -> Tra
     """A bridge over `source`'s storage; refuses, in words, what it cannot mirror exactly.
 
     trainable: its parameters ask for gradients where the source's do (for a bridge that is handed to the user).
+    Layers that a bridge makes anew (queries, keys and values apart) begin with random numbers: not the user's.
     """
+    with torch.random.fork_rng(devices=[]):
+        return _boot(source, tokenizer, name, trainable)
+
+
+def _boot(source: Any, tokenizer: Any, name: str, trainable: bool) -> TransformerBridge:
     fresh = skeleton(source)
     _refuse_strangers(source, fresh)
     share(named_tensors(source), fresh, trainable)

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 from ..intervention import Intervention, Recipe
-from ..model import Affine, Model, NoPlace, Tensors, hook_name, own
+from ..model import Affine, Model, NoPlace, Tensors, own
 from ..model.tokens import Prompt
 from ..run import run
 from .amplitude import neutral

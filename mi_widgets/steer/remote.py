@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..intervention import Intervention, Recipe
-from ..model import Model, NoPlace, hook_name, served_hook, validated
+from ..model import Model, NoPlace, served_hook, validated
 from ..model.tokens import Prompt
 
 _NEVER = {
