@@ -339,6 +339,20 @@ def test_a_post_norms_own_weight_takes_the_scale(kind: str) -> None:
     model.close()
 
 
+def test_a_norm_behind_the_embedding_and_a_mixture_of_experts_are_said() -> None:
+    bloom = mi.Model(tiny.hugging_face("gpt2", model_type="bloom", hidden_size=24), tiny.tokenizer(), "bloom")
+    for site in (EMBEDDING, residual(0)):
+        baked = mi.bake(bloom, once("scale", site, amount=0.4))
+        assert "norm stands between the embedding" in baked.reasons[0]
+    baked_is_hooked(bloom, once("zero", FFN) + once("scale", head(part="q"), amount=0.3))
+    experts = {"model_type": "mixtral", "num_local_experts": 4}
+    mixtral = mi.Model(tiny.hugging_face("llama", **experts), tiny.tokenizer(), "mixtral")
+    assert mi.bake(mixtral, once("zero", FFN)).label == "not bakeable"
+    baked_is_hooked(mixtral, once("zero", head()))
+    for model in (bloom, mixtral):
+        model.close()
+
+
 def test_the_numbers_are_those_that_the_users_bridge_runs_on() -> None:
     """A bridge runs joint models on queries, keys and values that it has taken apart."""
     model = mi.Model(tiny.hugging_face("gpt2"), tiny.tokenizer(), "edited gpt2")

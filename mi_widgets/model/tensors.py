@@ -92,7 +92,7 @@ class Tensors:
         """Find queries, keys and values in a joint matrix, and put in the numbers that the bridge runs on."""
         path = self._path(f"blocks.{layer}.attn.qkv.hook_out")
         for part, piece in zip(_JOINT, attention.split_qkv_matrix(self._numbered(path)), strict=True):
-            own = self._columns[layer, part] = piece.weight[:, 0].long().to(self._now[f"{path}.weight"].device)
+            own = self._columns[layer, part] = piece.weight[:, 0].long()
             mine = getattr(attention, _JOINT[part]).original_component
 
             def edit(w: torch.Tensor, b: Bias, own: Rows = own, mine: Any = mine) -> tuple[torch.Tensor, Bias]:
@@ -149,12 +149,12 @@ class Tensors:
     def add(self, site: Site, matrix: torch.Tensor, rows: Rows, columns: Rows) -> None:
         """W[rows, columns] += matrix, of a block's weight W [d_in, d_out]."""
         path, own = self._matrix(site.layer or 0, site.part)
-        d_out = weight_shape(self.model, site)[1]
-        chosen = (torch.arange(d_out, device=matrix.device) if own is None else own.to(matrix.device))[columns]
-        inputs = torch.arange(weight_shape(self.model, site)[0], device=matrix.device)[rows]
+        d_in, d_out = weight_shape(self.model, site)
+        chosen = (torch.arange(d_out) if own is None else own)[columns]
+        inputs = torch.arange(d_in)[rows][:, None]
 
         def edit(w: torch.Tensor, b: Bias) -> tuple[torch.Tensor, Bias]:
-            return w.index_put((inputs[:, None].to(w.device), chosen.to(w.device)), matrix.to(w), accumulate=True), b
+            return w.index_put((inputs, chosen), matrix.to(w), accumulate=True), b
 
         self._edit(path, edit)
 
@@ -194,7 +194,7 @@ class Tensors:
             raise NoPlace("a norm stands behind the block's weights, whose own weight can only scale: nothing is added")
         least = 1.0 if getattr(self.model.twin.cfg, "rmsnorm_uses_offset", False) else 0.0  # Gemma's 1 + weight
         name = f"{self._path(norm)}.weight"
-        self._now[name] = self._cast(name, change.factor * (least + self._now[name].double()) - least)
+        self._put(name, change.factor * (least + self._precise(name)) - least)
 
     def _stream(self, layer: int, branch: str, change: Affine) -> None:
         """Absorb an addition to the residual stream after a block's attention or MLP, as that branch's bias."""
@@ -206,16 +206,16 @@ class Tensors:
 
     def _embed(self, change: Affine, position: bool) -> None:
         """Absorb an edit of the embedding; with `position`, of what enters the first block."""
-        if position and "embed_ln.hook_out" in self.model.points:
+        if "embed_ln.hook_out" in self.model.points:
             raise NoPlace("a norm stands between the embedding and the first block")
         parts = ["embed", "pos_embed"] if position and "pos_embed" in self.model.twin._modules else ["embed"]
         for part in parts:
             name = f"{self._path(f'{part}.hook_out')}.weight"
-            now = self._now[name].double()
+            now = self._precise(name)
             offset = change.offset if part == "embed" else None
             if offset is not None:
                 offset = offset.to(now) / embedding_factor(self.model)
-            self._now[name] = self._cast(name, _moved(now, replace(change, offset=offset)))
+            self._put(name, _moved(now, replace(change, offset=offset)))
 
     # -- where ----------------------------------------------------------------------------------------------------
 
@@ -236,16 +236,20 @@ class Tensors:
         return path
 
     def _edit(self, path: str, edit: Callable[[torch.Tensor, Bias], tuple[torch.Tensor, Bias]]) -> None:
-        """Replace a module's weight, oriented [d_in, d_out], and its bias; computed in double precision."""
+        """Replace a module's weight, oriented [d_in, d_out], and its bias."""
         name, across = f"{path}.weight", isinstance(self._plain.get_submodule(path), Conv1D)
-        weight, bias = self._now[name].double(), self._now.get(f"{path}.bias")
-        new, moved = edit(weight if across else weight.T, None if bias is None else bias.double())
-        self._now[name] = self._cast(name, new if across else new.T)
+        weight, bias = self._precise(name), self._precise(f"{path}.bias") if f"{path}.bias" in self._now else None
+        new, moved = edit(weight if across else weight.T, bias)
+        self._put(name, new if across else new.T)
         if moved is not None:
-            self._now[f"{path}.bias"] = self._cast(f"{path}.bias", moved)
+            self._put(f"{path}.bias", moved)
 
-    def _cast(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
-        return tensor.to(self._now[name].dtype).contiguous()
+    def _precise(self, name: str) -> torch.Tensor:
+        """A tensor in double precision, on the CPU: not every device has it."""
+        return self._now[name].to("cpu", torch.float64)
+
+    def _put(self, name: str, tensor: torch.Tensor) -> None:
+        self._now[name] = tensor.to(self._now[name]).contiguous()
 
     def _bias(self, path: str) -> None:
         """See to it that a module has a bias: zeros, where the class can have one and the config says it does not."""
