@@ -143,6 +143,8 @@ class Intervention:
             raise ValueError(f"{self.site} names its position: where and spare_first are for sites that name none")
         if self.where != "all" and self.op == "delta":
             raise ValueError("a delta of a weight acts at all positions")
+        if self.direction is not None and self.site.part == "pattern":
+            raise ValueError(f"{self.op!r} needs a site with directions; {self.site} is a pattern, which has none")
         if self.everywhere and (self.op != "project_out" or self.site.kind != "residual"):
             raise ValueError("only a direction of the residual stream is projected out everywhere")
         for name in ("spare_first", "everywhere"):
@@ -246,16 +248,27 @@ class Recipe:
 
         return Model.of(model).hooks(self, prompt)
 
-    def code(self, prompt: str | Sequence[int] | None = None, model: Model | None = None) -> str:
-        """Plain TransformerLens code that gives the same numbers without this package.
+    def code(
+        self,
+        prompt: str | Sequence[int] | None = None,
+        model: Model | None = None,
+        flavour: str = "transformer_lens",
+        vectors: str | Path | None = None,
+    ) -> str:
+        """A short program that gives the same numbers without this package.
 
         prompt: the text or token ids to run; by default those that the recipe was made on.
-        model: whose numbers; by default the model that the recipe was made in. A recipe of Sites written by hand
-            knows none, and then this raises ValueError without it.
+        model: whose numbers; by default the model that the recipe was made in. What `mi.run` would refuse on it is
+            refused here, at the cost of the runs that the recipe needs.
+        flavour: "transformer_lens", or "huggingface" for plain PyTorch hooks on the Hugging Face model's modules; that
+            one needs `model`, and has no place for edits of attention patterns.
+        vectors: the file that `save_vectors` wrote. The program loads from it, and checks, every vector but those that
+            are a difference of means, which it makes again from their texts; and every addition to a weight.
+        Raises ValueError, with the call that helps, where one of these is missing, and for what has no code.
         """
-        from .steer.code import transformer_lens
+        from .steer.code import program
 
-        return transformer_lens(self if model is None else self.made_in(model), prompt)
+        return program(self, prompt, model, flavour, vectors)
 
     def to_vllm(self, model: Model, prompt: Any = None) -> Served:
         """What TransformerLens's vLLM and Inspect backends take, and which steps they cannot do; see `steer.remote`.
@@ -282,6 +295,12 @@ class Recipe:
         from .recipefile import write
 
         return write(self, path)
+
+    def save_vectors(self, path: str | Path) -> Path:
+        """Write the arrays alone to a safetensors file, each under its SHA-256, for programs that `code` writes."""
+        from .recipefile import write_arrays
+
+        return write_arrays(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:

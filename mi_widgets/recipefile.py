@@ -54,6 +54,17 @@ def write(recipe: Recipe, path: str | Path) -> Path:
     return path
 
 
+def write_arrays(recipe: Recipe, path: str | Path) -> Path:
+    """Write a recipe's arrays alone, each under its hash; ValueError when it has none."""
+    from safetensors.numpy import save_file
+
+    arrays = _encode(recipe)[1]
+    if not arrays:
+        raise ValueError("this recipe has no arrays to save: no direction, and no addition to a weight")
+    save_file(arrays, str(path))
+    return Path(path)
+
+
 def read(path: str | Path) -> Recipe:
     """The recipe in a file, or a ValueError that names the file and what is wrong with it."""
     path = Path(path)
@@ -65,7 +76,7 @@ def read(path: str | Path) -> Recipe:
         raise ValueError(f"{path} is not a recipe that can be read: {error}") from error
 
 
-def _digest(array: np.ndarray) -> str:
+def digest(array: np.ndarray) -> str:
     """The SHA-256 of an array's shape and bytes."""
     return hashlib.sha256(json.dumps(array.shape).encode() + array.tobytes()).hexdigest()
 
@@ -82,7 +93,7 @@ def _encode(recipe: Recipe) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     arrays: dict[str, np.ndarray] = {}
 
     def kept(array: np.ndarray | None) -> str | None:
-        return None if array is None else (arrays.setdefault(key := _digest(array), array), key)[1]
+        return None if array is None else (arrays.setdefault(key := digest(array), array), key)[1]
 
     plain = {
         "format": _FORMAT,
@@ -174,7 +185,7 @@ def _arrays(entries: dict[str, Any], beside: Path) -> dict[str, np.ndarray]:
         else:
             array = np.frombuffer(base64.b64decode(entry["data"], validate=True), dtype=np.float32)
             array = array.reshape(tuple(entry["shape"]))
-        if array.dtype != np.float32 or _digest(array) != key:
+        if array.dtype != np.float32 or digest(array) != key:
             raise ValueError(f"the array {key!r:.40} does not have the hash that it stands under")
         arrays[key] = array
     return arrays

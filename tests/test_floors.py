@@ -32,6 +32,7 @@ DELEGATIONS = {
     ("direction", "project_out", "intervention"),
     ("intervention", "hash", "recipefile"),
     ("intervention", "save", "recipefile"),
+    ("intervention", "save_vectors", "recipefile"),
     ("intervention", "load", "recipefile"),
     ("intervention", "hooks", "model"),
     ("intervention", "code", "steer.code"),

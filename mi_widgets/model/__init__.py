@@ -2,7 +2,8 @@
 
 from .fingerprint import Fingerprint, WeightsChanged
 from .gate import Model, load
-from .hooks import Edit, family, first_difference, hook_name, knock_out, own, put
+from .hooks import Edit, around, family, first_difference, hook_name, knock_out, own, put, writers
+from .plain import address, place
 from .recording import Recording
 from .served import served_hook, validated
 from .sweep import Read
@@ -24,13 +25,17 @@ __all__ = [
     "Stopped",
     "Tensors",
     "WeightsChanged",
+    "address",
+    "around",
     "family",
     "first_difference",
     "hook_name",
     "knock_out",
     "load",
     "own",
+    "place",
     "put",
     "served_hook",
     "validated",
+    "writers",
 ]

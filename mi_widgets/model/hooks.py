@@ -139,11 +139,10 @@ def points_of(name: str, change: Change, reads: str = "") -> list[tuple[str, Any
     An edit of what ln2 reads would miss the residual stream itself. So what enters the block is remembered, and the
     attention's output (on a post-norm block, the post-norm's) becomes what is missing to the changed sum.
     """
-    block, _, point = name.rpartition(".")
     entered: list[torch.Tensor] = []
     if reads:
         return [(reads, _listener(entered)), (name, _as_hook(lambda x: change(x, entered.pop())))]
-    if point != _MID:
+    if not name.endswith(_MID):
         return [(name, _as_hook(change))]
 
     def add(x: torch.Tensor) -> torch.Tensor:
@@ -152,7 +151,14 @@ def points_of(name: str, change: Change, reads: str = "") -> list[tuple[str, Any
         wanted = change(mid)
         return torch.where(wanted == mid, x, wanted - before)  # so that their sum is what is wanted: 0 is 0
 
-    return [(f"{block}.hook_resid_pre", _listener(entered)), (f"{block}.hook_attn_out", _as_hook(add))]
+    entry, attention = around(name)
+    return [(entry, _listener(entered)), (attention, _as_hook(add))]
+
+
+def around(mid: str) -> tuple[str, str]:
+    """The hooks by which the middle of a block is edited: what enters the block, and what its attention adds."""
+    block = mid.rpartition(".")[0]
+    return f"{block}.hook_resid_pre", f"{block}.hook_attn_out"
 
 
 Part = Callable[[int, str], tuple[slice, ...]]
@@ -234,10 +240,10 @@ def _compile(model: Model, step: Intervention, clock: Clock) -> list[Edit]:
         first = first_difference(clock.ids, model.ids(step.prompt)[0].tolist())
     function, span = _FUNCTIONS[step.op](model, step, clock), (step.where, int(step.spare_first))
     edit = _at(step.site, function, clock, step.strength, first, span, row=step.op == "knock_out")
-    return [replace(edit, hook=hook, layer=layer) for hook, layer in _writers(model)] if step.everywhere else [edit]
+    return [replace(edit, hook=hook, layer=layer) for hook, layer in writers(model)] if step.everywhere else [edit]
 
 
-def _writers(model: Model) -> list[tuple[str, int]]:
+def writers(model: Model) -> list[tuple[str, int]]:
     """The hooks at which something is written to the residual stream, each with its layer; the first is what enters."""
     names = [("blocks.0.hook_resid_pre", 0)]
     for layer in range(model.n_layers):

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from ..site import Site
 from . import twin
+from .hooks import hook_name
 
 if TYPE_CHECKING:
     from .gate import Model
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 _PROBE = 4  # tokens in the self-test
 _SIDES = ("in", "out")
 _BY_HEAD = ("attn.o.hook_in", "attn.q.hook_out", "attn.k.hook_out", "attn.v.hook_out")
+#: How one projection lays queries, keys and values out: beside each other, or beside each other for every head.
+_JOINT = {"gpt2": "beside", "gpt_neox": "by head"}
 Edit = Callable[[torch.Tensor], torch.Tensor | None]
 
 
@@ -53,6 +57,26 @@ def _path(model: Model, path: str) -> str | None:
         component = component.submodules[name]
         names.append(component.name)
     return ".".join(name for name in names if name)
+
+
+def address(model: Model, site: Site) -> tuple[tuple[str, str], list[int] | None]:
+    """Where a site is in the Hugging Face model: the place, and its columns of what is there [batch, pos, columns].
+
+    The columns of a head, of a neuron, or of a weight's output in a joint projection; None for all of them. Raises
+    ValueError for what `place` refuses, except for joint projections of queries, keys and values of a known layout.
+    """
+    name, part = hook_name(site), {"W_Q": "q", "W_K": "k", "W_V": "v"}.get(site.part, site.part)
+    layout = _JOINT.get(getattr(model.twin.original_model.config, "model_type", ""))
+    joint = f"blocks.{site.layer}.attn.qkv.hook_out"
+    if part in ("q", "k", "v") and layout and joint in model.points:
+        columns = torch.arange(3 * model.n_heads * model.twin.cfg.d_head)
+        by_head = (3, model.n_heads, -1) if layout == "beside" else (model.n_heads, 3, -1)
+        own = columns.view(by_head).select(0 if layout == "beside" else 1, "qkv".index(part))
+        return place(model, joint), (own if site.index is None else own[site.index]).flatten().tolist()
+    if site.index is None:
+        return place(model, name), None
+    width = model.width(site)
+    return place(model, name), list(range(site.index * width, (site.index + 1) * width))
 
 
 def boot(model: Model, source: Any) -> nn.Module | None:
