@@ -101,7 +101,7 @@ def _frozen(model: Model, ids: torch.Tensor, edits: Sequence[Edit]) -> torch.Ten
         raise ValueError(f"{model.name} has no attention patterns to freeze")
     model.compile(Recipe((Intervention("zero", site),)))  # refuses a model whose patterns no edit reaches
     freeze = [(name, lambda x, hook: x[:1].expand_as(x)) for name in names]
-    return model.forward(ids.expand(2, -1), [*freeze, *of_rows([(1, edits)])])[1].detach()
+    return model.forward(ids.expand(2, -1), [*freeze, *of_rows(model.points, [(1, edits)])])[1].detach()
 
 
 def _doubts(model: Model, recipe: Recipe) -> tuple[str, ...]:

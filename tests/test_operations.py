@@ -156,6 +156,45 @@ def test_runs_that_join_midway_give_the_same(small: Tiny) -> None:
     assert np.abs(found - plain).max() < 1e-4
 
 
+def apart(small: Tiny) -> list[tuple[mi.Recipe, mi.Recipe]]:
+    """Pairs of edits at two sites of which the later one in the model reads, or adds to, what the earlier one left."""
+    model, rng = small.model, np.random.default_rng(2)
+    pairs = []
+    for part, own, shape in (
+        ("W_O", head(), (24, model.d_model)),
+        ("W_Q", head(part="q"), (model.d_model, 24)),
+        ("W_in", mi.Site("neuron", LAYER, 3, "pre"), (model.d_model, tiny.D_MLP)),
+        ("W_out", mi.Site("neuron", LAYER, 3), (tiny.D_MLP, model.d_model)),
+    ):
+        weight = once("delta", mi.Site("weight", LAYER, part=part), delta=Delta(rng.standard_normal(shape)))
+        pairs.append((weight, once("scale", own, amount=3.0)))
+    if small.shape != "pythia":
+        mid = once("zero", residual(LAYER, "mid"))
+        pairs.append((mid, once("scale", residual(LAYER, "pre"), amount=3.0)))
+        pairs.append((mid, direction(model.d_model).project_out(everywhere=True)))
+    return pairs
+
+
+def test_edits_of_two_sites_have_no_order(small: Tiny) -> None:
+    pairs = apart(small)
+    recipes = [recipe for one, other in pairs for recipe in (one + other, other + one)]
+    recording, read = small.model.record(CLEAN), pair_reader(small.model, "logit_diff", small.pair)
+    found = np.zeros(len(recipes))
+    for numbers, values in small.model.do(lambda: list(small.model.sweep(recording, recipes, read))):
+        found[numbers] = values
+    runs = [mi.run(small.model, CLEAN, recipe).logits for recipe in recipes]
+    for there, back in zip(runs[::2], runs[1::2], strict=True):
+        same(there, back, 1e-5)
+    assert np.abs(found - [float(read(logits[-1:])) for logits in runs]).max() < 1e-4
+
+
+def test_a_middle_at_zero_is_zero_whatever_enters_the_block(llama: Tiny) -> None:
+    name = f"blocks.{LAYER}.hook_resid_mid"
+    recipe = once("zero", residual(LAYER, "mid")) + once("scale", residual(LAYER, "pre"), amount=3.0)
+    seen = llama.model.do(lambda: llama.model.capture(llama.ids(), [name], recipe))[name]
+    assert seen.abs().max() == 0
+
+
 def test_hooks_on_the_users_bridge_give_the_same(small: Tiny) -> None:
     for recipe in all_operations(small):
         found = small.model.bridge.run_with_hooks(small.ids(), fwd_hooks=recipe.hooks(small.model, CLEAN))[0]

@@ -454,7 +454,7 @@ class Model:
 
     def embed(self, ids: torch.Tensor, changes: Sequence[Change]) -> torch.Tensor:
         """What enters the first block, [1, pos, d_model], after changes of the embedding."""
-        with self._pass([pair for change in changes for pair in hooks.points_of("hook_embed", change)]):
+        with self._pass(hooks.as_hooks([hooks.Edit("hook_embed", -1, change) for change in changes])):
             return self.twin(ids, stop_at_layer=0)
 
     def stream(

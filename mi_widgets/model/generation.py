@@ -105,7 +105,7 @@ class _Batch:
 
     def _compiled(self, recipe: Recipe) -> list[tuple[str, Any]]:
         edits = [(row, compile_recipe(self.model, recipe, clock)) for row, clock in enumerate(self.clocks)]
-        return of_rows(edits, self._part)
+        return of_rows(self.model.points, edits, self._part)
 
     def _part(self, row: int, name: str) -> tuple[slice, ...]:
         """A row's own tokens in [row, pos, ...], or in patterns: padding is in the first step only, but stays a key."""

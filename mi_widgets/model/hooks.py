@@ -48,7 +48,7 @@ _NAMES = {
     ("weight", "W_in"): "blocks.{layer}.mlp.in.hook_out",
     ("weight", "W_out"): "blocks.{layer}.mlp.out.hook_out",
 }
-_MID = "hook_resid_mid"  # read there, edited by what is added at hook_attn_out: see `as_hooks`
+_MID = "hook_resid_mid"  # read there, edited by what is added at hook_attn_out: see `_reached`
 
 Change = Callable[..., torch.Tensor]
 
@@ -130,29 +130,33 @@ def score(model: Model, direction: Direction, ids: tuple[int, ...], position: st
 
 def as_hooks(edits: Sequence[Edit]) -> list[tuple[str, Any]]:
     """What `bridge.run_with_hooks(fwd_hooks=...)` takes."""
-    return [pair for edit in edits for pair in points_of(edit.hook, edit.change, edit.reads)]
+    heard: dict[str, torch.Tensor] = {}
+    reached = [_reached(edit) for edit in sorted(edits, key=_turn)]
+    return [*((edit.hook, _as_hook(_changing(edit, heard))) for edit in reached), *_listeners(reached, heard)]
 
 
-def points_of(name: str, change: Change, reads: str = "") -> list[tuple[str, Any]]:
-    """The hooks that make a change: one at its own name; for one that reads elsewhere, or is mid-residual, two.
+Part = Callable[[int, str], tuple[slice, ...]]
 
-    An edit of what ln2 reads would miss the residual stream itself. So what enters the block is remembered, and the
-    attention's output (on a post-norm block, the post-norm's) becomes what is missing to the changed sum.
+
+def of_rows(
+    points: Mapping[str, Any], rows: Iterable[tuple[int | None, Sequence[Edit]]], part: Part | None = None
+) -> list[tuple[str, Any]]:
+    """The hooks of a batch in which each row has its own edits, or everybody's (row None); one for each of `points`.
+
+    part: where a row's own tokens are in what a hook carries; by default the whole row.
     """
-    entered: list[torch.Tensor] = []
-    if reads:
-        return [(reads, _listener(entered)), (name, _as_hook(lambda x: change(x, entered.pop())))]
-    if not name.endswith(_MID):
-        return [(name, _as_hook(change))]
+    heard: dict[str, torch.Tensor] = {}
+    places: dict[str, list[tuple[int | None, Edit]]] = {}
+    for row, edit in sorted(((row, edit) for row, edits in rows for edit in edits), key=lambda pair: _turn(pair[1])):
+        reached = _reached(edit)
+        places.setdefault(points[reached.hook].name, []).append((row, reached))
+    hooks = [(own[0][1].hook, _as_hook(_by_row(own, heard, part))) for own in places.values()]
+    return [*hooks, *_listeners([edit for own in places.values() for _, edit in own], heard)]
 
-    def add(x: torch.Tensor) -> torch.Tensor:
-        before = entered.pop()
-        mid = before + x
-        wanted = change(mid)
-        return torch.where(wanted == mid, x, wanted - before)  # so that their sum is what is wanted: 0 is 0
 
-    entry, attention = around(name)
-    return [(entry, _listener(entered)), (attention, _as_hook(add))]
+def _turn(edit: Edit) -> int:
+    """When an edit comes among those at one point: what a weight adds, then the others, then what makes up a middle."""
+    return 0 if edit.reads else 2 if edit.hook.endswith(_MID) else 1
 
 
 def around(mid: str) -> tuple[str, str]:
@@ -161,32 +165,41 @@ def around(mid: str) -> tuple[str, str]:
     return f"{block}.hook_resid_pre", f"{block}.hook_attn_out"
 
 
-Part = Callable[[int, str], tuple[slice, ...]]
+def _reached(edit: Edit) -> Edit:
+    """An edit where it reaches the model's output: of the middle of a block, at what its attention adds.
 
-
-def of_rows(rows: Iterable[tuple[int | None, Sequence[Edit]]], part: Part | None = None) -> list[tuple[str, Any]]:
-    """The hooks of a batch in which each row has its own edits, or everybody's (row None), in order.
-
-    part: where a row's own tokens are in what a hook carries; by default the whole row.
+    An edit of what ln2 reads would miss the residual stream itself. So the attention's output (on a post-norm block,
+    the post-norm's) becomes what is missing from what entered the block to the changed sum.
     """
-    places: dict[tuple[str, str], list[tuple[int | None, Change]]] = {}
-    for row, edits in rows:
-        for edit in edits:
-            places.setdefault((edit.hook, edit.reads), []).append((row, edit.change))
-    return [pair for (name, reads), own in places.items() for pair in points_of(name, _by_row(own, name, part), reads)]
+    if not edit.hook.endswith(_MID):
+        return edit
+
+    def change(x: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+        mid = before + x
+        wanted = edit.change(mid)
+        return torch.where(wanted == mid, x, wanted - before)  # so that their sum is what is wanted: 0 is 0
+
+    entered, added = around(edit.hook)
+    return replace(edit, hook=added, change=change, reads=entered)
 
 
-def _by_row(changes: Sequence[tuple[int | None, Change]], name: str, part: Part | None) -> Change:
-    def place(row: int | None) -> tuple[slice, ...]:
+def _changing(edit: Edit, heard: Mapping[str, torch.Tensor]) -> Change:
+    if not edit.reads:
+        return edit.change
+    return lambda x: edit.change(x, heard[edit.reads])
+
+
+def _by_row(edits: Sequence[tuple[int | None, Edit]], heard: Mapping[str, torch.Tensor], part: Part | None) -> Change:
+    def place(row: int | None, name: str) -> tuple[slice, ...]:
         if row is None:
             return (slice(None),)
         return (slice(row, row + 1),) if part is None else part(row, name)
 
-    def change(x: torch.Tensor, *read: torch.Tensor) -> torch.Tensor:
+    def change(x: torch.Tensor) -> torch.Tensor:
         out = x.clone()
-        for row, own in changes:
-            where = place(row)
-            out[where] = own(out[where], *(each[where] for each in read))
+        for row, edit in edits:
+            where = place(row, edit.hook)
+            out[where] = edit.change(out[where], *((heard[edit.reads][where],) if edit.reads else ()))
         return out
 
     return change
@@ -199,9 +212,14 @@ def _as_hook(change: Change) -> Any:
     return edit
 
 
-def _listener(heard: list[torch.Tensor]) -> Any:
+def _listeners(edits: Sequence[Edit], heard: dict[str, torch.Tensor]) -> list[tuple[str, Any]]:
+    """Hooks that keep what edits read; after all other hooks, so that they hear what those have left."""
+    return [(name, _listener(name, heard)) for name in dict.fromkeys(edit.reads for edit in edits if edit.reads)]
+
+
+def _listener(name: str, heard: dict[str, torch.Tensor]) -> Any:
     def listen(x: torch.Tensor, hook: Any) -> None:
-        heard[:] = [x]
+        heard[name] = x
 
     return listen
 

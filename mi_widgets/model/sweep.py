@@ -124,7 +124,7 @@ def agreement(model: Model, base: Recording, plans: Sequence[Plan]) -> bool:
 
 def whole(model: Model, base: Recording, plans: Sequence[Plan]) -> torch.Tensor:
     """Last logits [plan, d_vocab] by whole, batched, hooked forward passes."""
-    hooks = of_rows([(None, base.edits), *enumerate(plans)])
+    hooks = of_rows(model.points, [(None, base.edits), *enumerate(plans)])
     return model.last_logits(base.ids.expand(len(plans), -1), hooks)
 
 

@@ -15,7 +15,7 @@ _OTHERS = {
     "AutoModelForCausalLM": "from transformers import AutoModelForCausalLM, AutoTokenizer",
 }
 
-#: The functions that mean the same in every flavour, each by its name. A place is a hook's name, or a module's and side.
+#: Functions that are the same in every flavour. A place is a hook's name, or a module's path and side.
 SHARED = {
     "array": '''
 def array(key):
@@ -55,14 +55,19 @@ def edit(at, change, strength=1.0):
         return new
     return changed
 ''',
-    "after": '''
-def after(source, target, change):
-    """Hooks that change what is at `target` by what was at `source` before it: change(x, source's x)."""
-    kept = []
+    "keep": '''
+kept = {}
+def keep(place):
+    """A hook that keeps what is at a place."""
     def remember(x, hook=None):
-        kept[:] = [x]
+        kept[place] = x
         return x
-    return (source, remember), (target, lambda x, hook=None: change(x, kept.pop()))
+    return remember
+''',
+    "reading": '''
+def reading(source, change):
+    """A hook that changes x by what was at `source` before it: change(x, source's x)."""
+    return lambda x, hook=None: change(x, kept[source])
 ''',
     "mid": '''
 def mid(change):
@@ -74,7 +79,7 @@ def mid(change):
 ''',
     "plus": '''
 def plus(weight, rows=slice(None), columns=slice(None), strength=1.0):
-    """What adding `weight` (factors of a matrix) to rows and columns of W [d_in, d_out] does to x = (what is read) W."""
+    """What adding `weight` (a matrix in factors) to rows and columns of W [d_in, d_out] does to x = read W."""
     def change(x, read):
         new, added = x.flatten(2).clone(), read.flatten(2)[..., rows]
         for factor in weight:

@@ -55,7 +55,7 @@ class Program(ABC):
         if self.dtype not in _DTYPES:
             raise ValueError(f"the recipe names the dtype {self.dtype!r:.40}; models come in {', '.join(_DTYPES)}")
         self.vectors = vectors
-        self.steps = [step for step in recipe.interventions if step.strength != 0]
+        self.steps = sorted((step for step in recipe.interventions if step.strength != 0), key=_turn)
         for step in recipe.interventions:
             _refuse(step)
         if model is not None:
@@ -181,7 +181,11 @@ class Program(ABC):
         for condition, steps in groupby(self.steps, key=lambda step: step.condition):
             block = ["hooks += [", *(f"    {entry}," for step in steps for entry in self._entries(step)), "]"]
             lines += self._when(condition, block) if condition else block
-        return lines
+        sources = list(dict.fromkeys(source for step in self.steps for source in self._source(step)))
+        if not sources:
+            return lines
+        kept = f"hooks += [(place, keep(place)) for place in [{', '.join(sources)}]]"
+        return [*lines, "# last, so that they keep what the other hooks have left", kept]
 
     def _when(self, condition: Condition, block: list[str]) -> list[str]:
         place, vector = self.place(condition.direction.site), self._name(condition.direction)
@@ -196,7 +200,8 @@ class Program(ABC):
         """The (place, hook) entries of one intervention."""
         strength = "" if step.strength == 1 else f", {step.strength!r}"
         if step.delta is not None:
-            return [f"*after({self.read_by(step.site)}, {self.place(step.site)}, {self._addition(step, step.delta)})"]
+            (source,) = self._source(step)
+            return [f"({self.place(step.site)}, reading({source}, {self._addition(step, step.delta)}))"]
         made = [
             (f"edit(np.s_[{self._at(step, positions)}], {change}{strength})")
             for positions, change in self._changes(step)
@@ -206,7 +211,13 @@ class Program(ABC):
         if step.site.part != "mid":
             return [f"({self.place(step.site)}, {hook})" for hook in made]
         entered, added = self.around(step.site)
-        return [f"*after({entered}, {added}, mid({hook}))" for hook in made]
+        return [f"({added}, reading({entered}, mid({hook})))" for hook in made]
+
+    def _source(self, step: Intervention) -> list[str]:
+        """The place that a step reads to edit another."""
+        if step.delta is not None:
+            return [self.read_by(step.site)]
+        return [self.around(step.site)[0]] if step.site.part == "mid" else []
 
     @abstractmethod
     def around(self, mid: Site) -> tuple[str, str]:
@@ -288,6 +299,11 @@ class Program(ABC):
         """An expression for token ids: of ids as they are, of texts by the tokenizer."""
         listed = list(words) if isinstance(words, (list, tuple)) else [words]
         return repr(listed) if all(isinstance(word, int) for word in listed) else self.ids(listed)
+
+
+def _turn(step: Intervention) -> int:
+    """What a weight adds comes before other edits of what it makes, a block's middle after what it is the sum of."""
+    return 0 if step.delta is not None else 2 if step.site.part == "mid" else 1
 
 
 def _other(step: Intervention) -> Other | None:
