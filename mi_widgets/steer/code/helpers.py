@@ -42,9 +42,9 @@ def means(texts, places):
 ''',
     "draw": '''
 def draw(texts, seed):
-    """The first tokens of one of the texts that have at least as many as the prompt."""
+    """One of the texts that have at least as many tokens as the prompt."""
     long = [t for t in texts if encode(t).shape[1] >= tokens.shape[1]]
-    return encode(random.Random(seed).choice(long))[:, :tokens.shape[1]]
+    return encode(random.Random(seed).choice(long))
 ''',
     "edit": '''
 def edit(at, change, strength=1.0):

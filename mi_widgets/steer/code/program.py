@@ -247,8 +247,9 @@ class Program(ABC):
     def _change(self, step: Intervention, positions: str) -> str:
         vector = self._name(step.direction) if step.direction else ""
         if step.op in ("replace", "resample"):
-            number = self.others.index(_other(step) or "")
-            return f"lambda x: other{number}[{self.place(step.site)}][{self._at(step, positions)}]"
+            taken = f"other{self.others.index(_other(step) or '')}[{self.place(step.site)}]"
+            own = {"pattern": "[:, :, :tokens.shape[1], :tokens.shape[1]]"}.get(step.site.part, "[:, :tokens.shape[1]]")
+            return f"lambda x: {taken}{own if step.op == 'resample' else ''}[{self._at(step, positions)}]"
         if step.op in ("add", "rotate"):
             assert step.direction is not None
             added = f"{step.amount!r} * {step.direction.norm!r} * {vector}"
