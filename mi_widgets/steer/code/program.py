@@ -318,7 +318,7 @@ def _refuse(step: Intervention) -> None:
     """Refuse what has no meaning in a run."""
     if step.where == "generated":
         raise ValueError(f"{step} touches nothing in a run, which generates no text, so there is no code for it")
-    if step.op == "mean" and step.site.part == "pattern":
+    if step.op == "mean" and step.site.part == "pattern" and step.strength:
         raise ValueError(f"{step.site} has no mean over texts of other lengths; scale it, or set it to zero")
 
 
