@@ -99,6 +99,9 @@ def conditions(draw: st.DrawFn) -> Condition:
 def interventions(draw: st.DrawFn) -> Intervention:
     """One that can be made; the model may refuse it still."""
     op, site = draw(st.sampled_from(sorted(NEEDS))), draw(sites())
+    if op == "knock_out":
+        query, key = sorted((draw(st.integers(0, 12)), draw(st.integers(0, 12))), reverse=True)
+        site = mi.Site("head", draw(layers), draw(st.integers(0, tiny.HEADS - 1)), "pattern", query, key)
     own: dict[str, Any] = {
         "strength": draw(strengths),
         "condition": draw(st.one_of(st.none(), st.none(), conditions())),
@@ -110,7 +113,7 @@ def interventions(draw: st.DrawFn) -> Intervention:
         own |= {"where": draw(st.sampled_from(["all", "prompt"])), "spare_first": draw(st.booleans())}
     if "direction" in NEEDS[op]:
         own["direction"] = direction = draw(directions())
-        site = direction.site if draw(st.integers(0, 3)) else site
+        site = direction.site if draw(st.integers(0, 9)) else site
         own["everywhere"] = op == "project_out" and site.kind == "residual" and draw(st.booleans())
     if "amount" in NEEDS[op]:
         own["amount"] = draw(numbers)

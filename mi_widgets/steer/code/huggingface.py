@@ -66,10 +66,6 @@ class HuggingFace(Program):
                     "them; flavour='transformer_lens' writes this step"
                 )
         self.prefix = self._prefix()
-        encode = (
-            _ENCODE_IDS if self.prefix is None else _ENCODE.format(prefix=f"{self.prefix!r} + " * bool(self.prefix))
-        )
-        self.helpers = {"encode": encode, "run": _RUN, "activations": _ACTIVATIONS}
         if self.prefix is None and isinstance(self.prompt, str):
             self.prompt = model.ids(self.prompt)[0].tolist()
 
@@ -84,6 +80,12 @@ class HuggingFace(Program):
             if all(tokenizer(prefix + t, add_special_tokens=False)["input_ids"] == ids[t] for t in texts):
                 return prefix
         return None
+
+    def helpers(self) -> dict[str, str]:
+        """What a bridge does elsewhere."""
+        before = f"{self.prefix!r} + " if self.prefix else ""
+        encode = _ENCODE_IDS if self.prefix is None else _ENCODE.format(prefix=before)
+        return {"encode": encode, "run": _RUN, "activations": _ACTIVATIONS}
 
     def literal(self, text: str) -> str:
         """The text, or its ids where the tokenizer would give others."""

@@ -36,8 +36,6 @@ class Program(ABC):
     model: what it is for; what cannot be run on it is refused here.
     """
 
-    helpers: dict[str, str]
-
     def __init__(
         self,
         recipe: Recipe,
@@ -71,11 +69,15 @@ class Program(ABC):
         head = "\n".join(["torch.set_grad_enabled(False)", *self.loading(), f"prompt = {self.prompt!r}"])
         lines = [f"tokens = {self.tokens(self.prompt)}", *self._values(), *self._hooks(), "", *self._run()]
         body = "\n".join(lines)
-        functions = needed(f"{head}\n{body}", {**self.helpers, **SHARED})
+        functions = needed(f"{head}\n{body}", {**self.helpers(), **SHARED})
         code = "\n".join([head, "", *functions, "", body]) if functions else f"{head}\n{body}"
         return "\n".join([*imports(code), code.replace("\n\n\n\n", "\n\n\n")]) + "\n"
 
     # -- what a flavour writes ----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def helpers(self) -> dict[str, str]:
+        """Functions of its own, by their names: `encode`, `activations`, ..."""
 
     @abstractmethod
     def loading(self) -> list[str]:
@@ -88,6 +90,10 @@ class Program(ABC):
     @abstractmethod
     def index(self, site: Site) -> str:
         """A head's or neuron's part of what is at its place, "" for the others."""
+
+    @abstractmethod
+    def around(self, mid: Site) -> tuple[str, str]:
+        """Where what enters a block is, and where what its attention adds is."""
 
     @abstractmethod
     def read_by(self, weight: Site) -> str:
@@ -131,7 +137,7 @@ class Program(ABC):
         """Lines that compute the tensors the hooks need."""
         lines = [f"v{number} = {self._vector(direction)}" for number, direction in enumerate(self.directions)]
         lines += [f"w{number} = {self._weight(delta)}" for number, delta in enumerate(self.deltas)]
-        if any("= array(" in line or "= [array(" in line for line in lines):
+        if self.deltas or not all(map(_has_texts, self.directions)):
             lines = [f"arrays = load_file({str(self.vectors)!r})", *lines]
         for number, reference in enumerate(self.references):
             places = self._places(step for step in self.steps if step.reference == reference and step.op == "mean")
@@ -143,7 +149,7 @@ class Program(ABC):
 
     def _vector(self, direction: Direction) -> str:
         """An expression for a direction: made from its texts, or loaded."""
-        if direction.kind != "mean" or direction.head is not None or not (direction.positive and direction.negative):
+        if not _has_texts(direction):
             return self._array(direction.vector, f"the direction {direction.name!r}")
         texts = f"{self._listed(direction.positive)}, {self._listed(direction.negative)}"
         return f"contrast({texts}, {self.place(direction.site)})"
@@ -202,10 +208,8 @@ class Program(ABC):
         if step.delta is not None:
             (source,) = self._source(step)
             return [f"({self.place(step.site)}, reading({source}, {self._addition(step, step.delta)}))"]
-        made = [
-            (f"edit(np.s_[{self._at(step, positions)}], {change}{strength})")
-            for positions, change in self._changes(step)
-        ]
+        changes = [(self._at(step, positions), change) for positions, change in self._changes(step)]
+        made = [f"edit(np.s_[{at}], {change}{strength})" for at, change in changes]
         if step.everywhere:
             return [f"*((place, {hook}) for place in writers)" for hook in made]
         if step.site.part != "mid":
@@ -218,10 +222,6 @@ class Program(ABC):
         if step.delta is not None:
             return [self.read_by(step.site)]
         return [self.around(step.site)[0]] if step.site.part == "mid" else []
-
-    @abstractmethod
-    def around(self, mid: Site) -> tuple[str, str]:
-        """Where what enters a block is, and where what its attention adds is."""
 
     def _addition(self, step: Intervention, delta: Delta) -> str:
         rows = "" if delta.rows is None else f", rows={list(delta.rows)}"
@@ -252,7 +252,7 @@ class Program(ABC):
             return f"lambda x: {taken}{own if step.op == 'resample' else ''}[{self._at(step, positions)}]"
         if step.op in ("add", "rotate"):
             assert step.direction is not None
-            added = f"{step.amount!r} * {step.direction.norm!r} * {vector}"
+            added = f"{step.amount!r} * {float(step.direction.norm)!r} * {vector}"
             return f"lambda x: x + ({added}).to(x)" if step.op == "add" else f"turn({added})"
         return {
             "zero": "torch.zeros_like",
@@ -300,6 +300,11 @@ class Program(ABC):
         """An expression for token ids: of ids as they are, of texts by the tokenizer."""
         listed = list(words) if isinstance(words, (list, tuple)) else [words]
         return repr(listed) if all(isinstance(word, int) for word in listed) else self.ids(listed)
+
+
+def _has_texts(direction: Direction) -> bool:
+    """Whether code can make a direction again: the difference of two sets' means in the residual stream."""
+    return direction.kind == "mean" and direction.head is None and bool(direction.positive and direction.negative)
 
 
 def _turn(step: Intervention) -> int:

@@ -19,7 +19,9 @@ def activations(tokens, names):
 class TransformerLens(Program):
     """A recipe for `bridge.run_with_hooks`."""
 
-    helpers = {"encode": _ENCODE, "activations": _ACTIVATIONS}  # noqa: RUF012
+    def helpers(self) -> dict[str, str]:
+        """What the bridge does under another name."""
+        return {"encode": _ENCODE, "activations": _ACTIVATIONS}
 
     def loading(self) -> list[str]:
         """The bridge."""
