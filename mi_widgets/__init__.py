@@ -5,7 +5,7 @@
     mi.AttentionView(model, "When Mary and John went to the store, John gave a drink to")
 
 Rooms: `locate` (which parts), `steer` (change them), `improve` (did it help), `tasks` (data that comes with the
-package). Values: Site, Grid, Selection, Recipe, Direction, Card.
+package). Values: Site, Grid, Selection, Recipe, Direction, Subspace, Card.
 """
 
 from importlib.metadata import PackageNotFoundError, version
@@ -23,6 +23,7 @@ from .run import Run, generate, run
 from .selection import Selection
 from .site import Site
 from .steer import Baked, bake
+from .subspace import Subspace
 from .task import Example, Pair, Task
 from .workbench import AttentionView, AttributionView, LensView, compare
 
@@ -48,6 +49,7 @@ __all__ = [
     "Run",
     "Selection",
     "Site",
+    "Subspace",
     "Task",
     "bake",
     "compare",

@@ -17,6 +17,7 @@ from .delta import Delta
 from .direction import Direction, is_finite
 from .reference import Reference
 from .site import Site
+from .subspace import Subspace
 
 if TYPE_CHECKING:
     from .model import Model
@@ -35,8 +36,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "rotate": ("direction", "amount"),
     "project_out": ("direction",),
     "delta": ("delta",),
+    "swap": ("subspace", "prompt"),
 }
-VALUES = ("amount", "low", "high", "seed", "prompt", "reference", "direction", "delta")
+VALUES = ("amount", "low", "high", "seed", "prompt", "reference", "direction", "delta", "subspace")
 #: Which of a text's positions an intervention without a position of its own edits.
 WHERE = ("all", "prompt", "generated")
 
@@ -74,7 +76,8 @@ class Intervention:
         among those with at least as many tokens as the prompt; "scale" by `amount`; "clamp" between `low` and `high`
         (None: no bound); "replace" by the activation of `prompt` (same number of tokens); "knock_out" of a pattern's
         `key`, the rest of the row rescaled to its sum; "add" `amount` × `direction.norm` × `direction.vector`;
-        "rotate", the same, rescaled to the length before; "project_out" the direction; "delta" added to a weight.
+        "rotate", the same, rescaled to the length before; "project_out" the direction; "delta" added to a weight;
+        "swap": the coordinates in `subspace` are those of `prompt`, the rest of the activation stays.
     where: which positions, if the site names none: "all", those of the "prompt", or only "generated" ones.
     spare_first: position 0 is left as it is.
     everywhere: of "project_out": from all that writes to the residual stream.
@@ -97,6 +100,7 @@ class Intervention:
     spare_first: bool = False
     everywhere: bool = False
     condition: Condition | None = None
+    subspace: Subspace | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.op, str) or self.op not in NEEDS:
@@ -119,7 +123,14 @@ class Intervention:
             value = getattr(self, name)
             if not (value is None and name != "strength") and not is_finite(value):
                 raise ValueError(f"{name} must be a finite number, not {value!r}")
-        types = {"prompt": str, "reference": Reference, "direction": Direction, "delta": Delta, "condition": Condition}
+        types = {
+            "prompt": str,
+            "reference": Reference,
+            "direction": Direction,
+            "delta": Delta,
+            "condition": Condition,
+            "subspace": Subspace,
+        }
         for name, type_ in types.items():
             if getattr(self, name) is not None and not isinstance(getattr(self, name), type_):
                 raise ValueError(f"{name} must be a {type_.__name__}, not {getattr(self, name)!r:.80}")
@@ -147,6 +158,8 @@ class Intervention:
             raise ValueError(f"{self.op!r} needs a site with directions; {self.site} is a pattern, which has none")
         if self.everywhere and (self.op != "project_out" or self.site.kind != "residual"):
             raise ValueError("only a direction of the residual stream is projected out everywhere")
+        if self.op == "swap" and self.site.kind != "residual":
+            raise ValueError(f"a subspace is one of the residual stream, not of {self.site}")
         for name in ("spare_first", "everywhere"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")
@@ -170,6 +183,7 @@ class Intervention:
             "rotate": lambda: f"turned by {self.amount:g} × {name}",
             "project_out": lambda: f"without {name}",
             "delta": lambda: f"+ {self.delta.size} numbers" if self.delta else "",
+            "swap": lambda: f"in {self.subspace.name!r} as in another prompt" if self.subspace else "",
         }[self.op]()
         place = "residual stream everywhere" if self.everywhere else str(self.site)
         more = [] if self.where == "all" else [f"{self.where} positions"]
@@ -333,9 +347,14 @@ def projected_out(
     )
 
 
-def _of(direction: Direction, positions: Sequence[int] | None, step: Any) -> Recipe:
+def swapped(subspace: Subspace, prompt: str, positions: Sequence[int] | None) -> Recipe:
+    """The recipe of `Subspace.swap`."""
+    return _of(subspace, positions, lambda site: Intervention("swap", site, subspace=subspace, prompt=prompt))
+
+
+def _of(source: Direction | Subspace, positions: Sequence[int] | None, step: Any) -> Recipe:
     places = [None] if positions is None else list(positions)
     if not places:
         raise ValueError("positions is empty, so nothing would be edited; leave it out for every position")
-    steps = (step(replace(direction.site, position=position)) for position in places)
-    return Recipe(tuple(steps), dict(direction.provenance))
+    steps = (step(replace(source.site, position=position)) for position in places)
+    return Recipe(tuple(steps), dict(source.provenance))

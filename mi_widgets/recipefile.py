@@ -1,7 +1,8 @@
 """Recipefile: recipes as JSON of a closed schema, with their arrays inside or in a safetensors file beside it.
 
 Nothing in a file is run, unpickled or followed as a path. Every array stands under the SHA-256 of its bytes and shape,
-every direction, delta and reference under its own hash, and what does not have the hash it stands under is refused.
+every direction, delta, subspace and reference under its own hash, and what does not have the hash it stands under is
+refused.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from .direction import FIELDS, Direction
 from .intervention import NEEDS, Condition, Intervention, Recipe
 from .reference import Reference
 from .site import Site
+from .subspace import Subspace
 
 _FORMAT = "mi_widgets.recipe/1"
 _INLINE_BYTES = 8192
 _PLAIN = ("amount", "low", "high", "seed", "prompt")
 _SETTINGS = {"where": "all", "spare_first": False, "everywhere": False}
-_TABLES = ("references", "directions", "deltas", "arrays")
+_TABLES = ("references", "directions", "deltas", "subspaces", "arrays")
 
 
 def fingerprint(recipe: Recipe) -> str:
@@ -90,6 +92,7 @@ def _encode(recipe: Recipe) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     conditions = [step.condition for step in steps if step.condition]
     directions = {d.hash: d for d in (*(s.direction for s in steps if s.direction), *(c.direction for c in conditions))}
     deltas = {step.delta.hash: step.delta for step in steps if step.delta}
+    subspaces = {step.subspace.hash: step.subspace for step in steps if step.subspace}
     arrays: dict[str, np.ndarray] = {}
 
     def kept(array: np.ndarray | None) -> str | None:
@@ -107,6 +110,7 @@ def _encode(recipe: Recipe) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             key: {"rows": d.rows, "columns": d.columns, "left": kept(d.left), "right": kept(d.right)}
             for key, d in deltas.items()
         },
+        "subspaces": {key: {"layer": s.layer, "name": s.name, "basis": kept(s.basis)} for key, s in subspaces.items()},
         "provenance": recipe.provenance,
     }
     return plain, arrays
@@ -116,7 +120,7 @@ def _step(step: Intervention) -> dict[str, Any]:
     plain: dict[str, Any] = {"op": step.op, "site": step.site.to_dict(), "strength": step.strength}
     plain |= {name: getattr(step, name) for name in _PLAIN if name in NEEDS[step.op]}
     plain |= {name: getattr(step, name) for name, usual in _SETTINGS.items() if getattr(step, name) != usual}
-    for name in ("reference", "direction", "delta"):
+    for name in ("reference", "direction", "delta", "subspace"):
         value = getattr(step, name)
         plain |= {name: value.hash} if value else {}
     if step.condition:
@@ -140,6 +144,7 @@ def _decode(data: Any, beside: Path) -> Recipe:
         "reference": {key: Reference(texts) for key, texts in data["references"].items()},
         "direction": {key: _direction(entry, arrays) for key, entry in data["directions"].items()},
         "delta": {key: _delta(entry, arrays) for key, entry in data["deltas"].items()},
+        "subspace": {key: _subspace(entry, arrays) for key, entry in data["subspaces"].items()},
     }
     for kind, table in known.items():
         for key, value in table.items():
@@ -171,6 +176,11 @@ def _delta(entry: dict[str, Any], arrays: dict[str, np.ndarray]) -> Delta:
     right = None if entry["right"] is None else arrays[entry["right"]]
     chosen = {name: None if entry[name] is None else tuple(entry[name]) for name in ("rows", "columns")}
     return Delta(arrays[entry["left"]], right, **chosen)
+
+
+def _subspace(entry: dict[str, Any], arrays: dict[str, np.ndarray]) -> Subspace:
+    _closed(entry, {"layer", "name", "basis"})
+    return Subspace(arrays[entry["basis"]], entry["layer"], entry["name"])
 
 
 def _arrays(entries: dict[str, Any], beside: Path) -> dict[str, np.ndarray]:

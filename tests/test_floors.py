@@ -14,8 +14,8 @@ import pytest
 
 HOUSE = Path(__file__).parent.parent / "mi_widgets"
 VALUES = (
-    "progress", "site", "grid", "selection", "task", "reference", "direction", "delta", "intervention", "recipefile",
-    "card",
+    "progress", "site", "grid", "selection", "task", "reference", "direction", "delta", "subspace", "intervention",
+    "recipefile", "card",
 )  # fmt: skip
 FLOORS = (*((value,) for value in VALUES), ("tasks",), ("model",), ("run",), ("locate", "steer", "view"), ("improve",),
           ("workbench",), ("__init__",), ("__main__",))  # fmt: skip
@@ -30,6 +30,7 @@ DELEGATIONS = {
     *(("selection", verb, "steer") for verb in ("scale", "clamp", "replace", "knock_out")),
     ("direction", "add", "intervention"),
     ("direction", "project_out", "intervention"),
+    ("subspace", "swap", "intervention"),
     ("intervention", "hash", "recipefile"),
     ("intervention", "save", "recipefile"),
     ("intervention", "save_vectors", "recipefile"),

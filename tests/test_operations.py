@@ -14,11 +14,17 @@ from mi_widgets.delta import Delta
 from mi_widgets.direction import Direction
 from mi_widgets.intervention import Intervention
 from mi_widgets.run import pair_reader
+from mi_widgets.subspace import Subspace
 
 from . import tiny
 from .conftest import Tiny
 from .test_oracle import HEAD, LAYER, all_operations, direction, edited, head, once, residual, same
 from .tiny import CLEAN, CORRUPT, OTHERS, put
+
+
+def subspace(width: int) -> Subspace:
+    """Two random directions at right angles."""
+    return Subspace(np.linalg.qr(np.random.default_rng(2).standard_normal((width, 2)))[0].T, LAYER)
 
 
 def turned(step: torch.Tensor) -> tiny.Change:
@@ -144,6 +150,37 @@ def test_an_addition_to_a_weight(small: Tiny, part: str) -> None:
 def test_an_addition_that_does_not_fit_is_refused(llama: Tiny) -> None:
     with pytest.raises(ValueError, match="does not fit"):
         mi.run(llama.model, CLEAN, once("delta", mi.Site("weight", 0, part="W_Q"), delta=Delta(np.ones((3, 4)))))
+
+
+@pytest.mark.parametrize("positions", [None, [4, -1]])
+def test_coordinates_in_a_subspace_taken_from_another_prompt(small: Tiny, positions: list[int] | None) -> None:
+    basis = subspace(small.model.d_model).basis
+    there = small.plain.residual(small.ids(CORRUPT), LAYER, "post")[0].numpy()
+    places = list(range(small.ids().shape[1])) if positions is None else positions
+
+    def change(x: torch.Tensor) -> torch.Tensor:
+        out = x.clone()
+        for place in places:
+            here = x[0, place].numpy()
+            for vector in basis:
+                out[0, place] += torch.tensor(((there[place] - here) @ vector) * vector)
+        return out
+
+    recipe = subspace(small.model.d_model).swap(CORRUPT, positions)
+    edited(small, recipe, (small.plain.post(LAYER), change))
+
+
+def test_a_swap_of_the_whole_space_is_the_other_prompts_activation(llama: Tiny) -> None:
+    whole = Subspace(np.eye(llama.model.d_model), LAYER).swap(CORRUPT, [5])
+    taken = once("replace", residual(part="post", position=5), prompt=CORRUPT)
+    same(mi.run(llama.model, CLEAN, whole).logits, mi.run(llama.model, CLEAN, taken).logits)
+
+
+def test_a_swap_that_does_not_fit_is_refused(llama: Tiny) -> None:
+    with pytest.raises(ValueError, match="d_model 20"):
+        mi.run(llama.model, CLEAN, subspace(7).swap(CORRUPT))
+    with pytest.raises(ValueError, match="the prompt 15"):
+        mi.run(llama.model, CLEAN, subspace(20).swap("Mary"))
 
 
 def test_runs_that_join_midway_give_the_same(small: Tiny) -> None:

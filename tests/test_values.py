@@ -20,6 +20,7 @@ from mi_widgets.grid import Axis, Grid, Readings
 from mi_widgets.intervention import Intervention, Recipe
 from mi_widgets.model import hook_name
 from mi_widgets.reference import Reference
+from mi_widgets.subspace import Subspace
 
 HEAD = mi.Site("head", 2, 3)
 LAYERS, HEADS, POSITIONS = 3, 4, 5
@@ -339,11 +340,16 @@ def everything(width: int = 20) -> Recipe:
         Intervention("resample", HEAD, reference=Reference(("a b c",)), seed=3),
         Intervention("delta", mi.Site("weight", 1, part="W_out"), delta=delta(width)),
         Intervention("delta", mi.Site("weight", 0, part="W_Q"), delta=Delta(np.ones((2, 3)), None, (0, 4), (1, 2, 9))),
+        *subspace(width).swap("another 😀", [1]).interventions,
     )
     turned = direction(width, name="turned")
     gated = turned.project_out(everywhere=True) + turned.add(0.5, where="generated", keep_norm=True).when(turned, 2.0)
     texts = {"positive": ("up", "öp"), "negative": ("down",)}
     return Recipe(steps, {"prompt": "p"}) + gated + direction(width, name="d", **texts).add(0.3, [0, 2])
+
+
+def subspace(width: int, name: str = "a <b>") -> Subspace:
+    return Subspace(np.eye(width)[[3, 0]], 1, name)
 
 
 def delta(width: int) -> Delta:
@@ -375,17 +381,47 @@ def delta(width: int) -> Delta:
         {"op": "zero", "everywhere": True},
         {"op": "delta", "delta": Delta(np.ones((2, 3)))},
         {"op": "zero", "condition": "always"},
+        {"op": "swap", "subspace": Subspace(np.eye(3), 0), "prompt": "a"},
+        {"op": "swap", "site": mi.Site("residual", 0), "prompt": "a"},
+        {"op": "swap", "site": mi.Site("residual", 0), "subspace": np.eye(3), "prompt": "a"},
     ],
 )
 def test_an_impossible_intervention_is_refused_when_it_is_made(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
-        Intervention(site=HEAD, **fields)
+        Intervention(**{"site": HEAD, **fields})
 
 
 @pytest.mark.parametrize("vector", [np.zeros(4), np.array([1, np.nan]), np.ones((2, 2))])
 def test_a_direction_is_one_finite_vector(vector: np.ndarray) -> None:
     with pytest.raises(ValueError, match="one finite vector"):
         Direction(vector, 0, 1.0, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("basis", "why"),
+    [
+        (np.ones((1, 4)), "orthonormal"),
+        (np.full((1, 4), np.nan), "orthonormal"),
+        (np.eye(4)[0], "of shape"),
+        (np.eye(4)[:, :3], "of shape"),
+    ],
+)
+def test_a_subspace_has_an_orthonormal_basis(basis: np.ndarray, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        Subspace(basis, 0)
+
+
+@pytest.mark.parametrize("fields", [{"layer": -1}, {"layer": True}, {"name": 5}])
+def test_a_subspaces_place_and_name_are_checked(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(fields))):
+        Subspace(np.eye(4), **{"layer": 0, **fields})
+
+
+def test_subspaces_are_equal_when_all_but_their_provenance_is() -> None:
+    basis = np.eye(4)[:2]
+    one = Subspace(basis, 1)
+    assert one == Subspace(basis, 1, provenance={"model": "m"}) and len({one, Subspace(basis, 1)}) == 1
+    assert all(other != one for other in (Subspace(basis, 2), Subspace(basis[::-1], 1), Subspace(basis, 1, "n")))
 
 
 @pytest.mark.parametrize("fields", [{"norm": float("nan")}, {"norm": 0.0}, {"norm": -1.0}, {"natural": float("inf")}])
@@ -473,6 +509,7 @@ def test_a_hash_is_that_of_what_is_done() -> None:
         Recipe((*steps[:-1], replace(steps[-1], direction=direction(norm=4.0)))),
         *(Recipe((*steps[:4], replace(steps[4], **change), *steps[5:])) for change in ({"low": 0.0}, {"high": 2.0})),
         Recipe((*steps[:7], replace(steps[7], delta=delta(3)), *steps[8:])),
+        Recipe((*steps[:9], replace(steps[9], subspace=subspace(20, "other")), *steps[10:])),
         Recipe(tuple(replace(step, condition=None) for step in steps)),
     ]
     assert len({recipe.hash, *(other.hash for other in others)}) == len(others) + 1
@@ -519,6 +556,7 @@ def spoiled(data: dict[str, Any]) -> list[Any]:
     step, (key, entry) = data["interventions"][1], next(iter(data["directions"].items()))
     (name, array), (delta, change) = (next(iter(data[table].items())) for table in ("arrays", "deltas"))
     gated = next(step for step in data["interventions"] if "condition" in step)
+    space, spanned = next(iter(data["subspaces"].items()))
     return [
         [],
         "text",
@@ -546,6 +584,9 @@ def spoiled(data: dict[str, Any]) -> list[Any]:
         )),
         *({**data, "deltas": {delta: {**change, **wrong}}} for wrong in (
             {"left": "nothing"}, {"rows": [0]}, {"rows": "ab"}, {"file": "/etc/passwd"}, {"columns": [-1, 0]},
+        )),
+        *({**data, "subspaces": {space: {**spanned, **wrong}}} for wrong in (
+            {"basis": "nothing"}, {"basis": name}, {"layer": 2}, {"layer": "1"}, {"name": 5}, {"file": "/etc/passwd"},
         )),
         *({**data, "interventions": [{**gated, "condition": {**gated["condition"], **wrong}}]} for wrong in (
             {"above": None}, {"direction": "nothing"}, {"position": "first"}, {"code": "x"},

@@ -271,25 +271,44 @@ def writers(model: Model) -> list[tuple[str, int]]:
 
 def _delta(model: Model, step: Intervention) -> Edit:
     """What an addition to a weight matrix adds to what the matrix makes."""
-    assert step.delta is not None and step.site.layer is not None
-    name = hook_name(step.site)
-    reads = name.removesuffix("out") + "in"
+    assert step.delta is not None
     _refuse_shape(step, weight_shape(model, step.site))
     delta = step.delta
-    rows, columns = (None if n is None else torch.tensor(n) for n in (delta.rows, delta.columns))
     left, right = (None if n is None else torch.from_numpy(n.copy()) for n in (delta.left, delta.right))
     assert left is not None
+    return addition(step.site, left, right, delta.rows, delta.columns, step.strength)
+
+
+def addition(
+    site: Site,
+    left: torch.Tensor,
+    right: torch.Tensor | None = None,
+    rows: Sequence[int] | None = None,
+    columns: Sequence[int] | None = None,
+    strength: float = 1.0,
+) -> Edit:
+    """An edit that does what adding `left`, or left · right, to rows and columns of a weight would; see `Delta`.
+
+    Gradients reach `left` and `right`.
+    """
+    assert site.layer is not None
+    at_rows, at_columns = (None if n is None else torch.tensor(n) for n in (rows, columns))
 
     def change(x: torch.Tensor, read: torch.Tensor) -> torch.Tensor:
         read = read.reshape(*x.shape[:2], -1)
-        added = (read if rows is None else read[..., rows.to(x.device)]) @ left.to(x)
-        added = step.strength * (added if right is None else added @ right.to(x))
+        added = (read if at_rows is None else read[..., at_rows.to(x.device)]) @ left.to(x)
+        added = strength * (added if right is None else added @ right.to(x))
         flat = x.flatten(2)
-        if columns is None:
+        if at_columns is None:
             return (flat + added).view_as(x)
-        return flat.index_add(2, columns.to(x.device), added.to(x)).view_as(x)
+        return flat.index_add(2, at_columns.to(x.device), added.to(x)).view_as(x)
 
-    return Edit(name, step.site.layer, change, 0, reads)
+    return Edit(hook_name(site), site.layer, change, 0, weight_input(site))
+
+
+def weight_input(site: Site) -> str:
+    """The hook name of what a weight matrix reads."""
+    return hook_name(site).removesuffix("out") + "in"
 
 
 def weight_shape(model: Model, site: Site) -> tuple[int, int]:
@@ -561,6 +580,22 @@ def _project_out(model: Model, step: Intervention, clock: Clock) -> Function:
     return function
 
 
+def _swap(model: Model, step: Intervention, clock: Clock) -> Function:
+    """The coordinates in a subspace as on another prompt."""
+    assert step.subspace is not None
+    there, basis = _replace(model, step, clock), torch.from_numpy(step.subspace.basis.copy())
+    if basis.shape[1] != model.d_model:
+        raise ValueError(
+            f"{step.subspace.name!r} has vectors of {basis.shape[1]} numbers, {model.name} has d_model {model.d_model}"
+        )
+
+    def function(x: torch.Tensor, positions: range) -> torch.Tensor:
+        own = basis.to(x)
+        return x + (there(x, positions) - x) @ own.T @ own
+
+    return function
+
+
 def _vector(model: Model, step: Intervention) -> torch.Tensor:
     assert step.direction is not None
     vector, width = torch.from_numpy(step.direction.vector.copy()), model.width(step.site)
@@ -589,6 +624,7 @@ _FUNCTIONS = {
     "add": _add,
     "rotate": _rotate,
     "project_out": _project_out,
+    "swap": _swap,
 }
 
 
