@@ -13,6 +13,8 @@ import pytest
 import torch
 
 import mi_widgets as mi
+from mi_widgets.delta import Delta
+from mi_widgets.improve import compare_training
 from mi_widgets.improve.controls import controls, describe
 from mi_widgets.improve.evaluate import bootstrap
 from mi_widgets.intervention import Intervention, Recipe
@@ -176,6 +178,34 @@ def test_controls_say_how_many_directions_are_of_which_kind(llama: Tiny) -> None
     assert describe(recipe, controls(llama.model, recipe, 10)) == (
         "directions of the same length (5 random, 5 from the same texts with shuffled labels)"
     )
+
+
+@pytest.mark.parametrize("right", [None, np.linspace(-3, 1, 8).reshape(2, 4)], ids=["a block", "of rank two"])
+def test_controls_of_a_delta_are_random_ones_of_its_shape_rank_and_norm(llama: Tiny, right: Any) -> None:
+    left = np.random.default_rng(0).standard_normal((20, 2 if right is not None else 4)) * 7
+    delta = Delta(left, right, None, (0, 5, 6, 9))
+    recipe = Recipe((Intervention("delta", mi.Site("weight", 1, part="W_Q"), delta=delta, strength=0.5),))
+    drawn = controls(llama.model, recipe, 6)
+    assert len({rival.interventions[0].delta for rival in drawn}) == 6
+    for rival in drawn:
+        (step,) = rival.interventions
+        assert step.site == recipe.sites[0] and step.strength == 0.5 and step.delta.columns == delta.columns
+        assert step.delta.shape == delta.shape and np.abs(step.delta.matrix - delta.matrix).max() > 1
+        assert np.linalg.matrix_rank(step.delta.matrix) == (4 if right is None else 2)
+        assert np.linalg.norm(step.delta.matrix) == pytest.approx(np.linalg.norm(delta.matrix), rel=1e-4)
+    assert describe(recipe, drawn) == "random deltas of the same shape, rank and norm"
+    card = mi.evaluate(llama.model, task(llama), recipe, controls=3, progress=False)
+    assert card.control == describe(recipe, drawn) and all(value != card.effect for value in card.controls)
+
+
+def test_controls_of_a_swap_are_random_subspaces_of_its_dimension(llama: Tiny) -> None:
+    recipe = mi.Subspace(np.eye(20)[:3], 1).swap(CLEAN, [2])
+    drawn = controls(llama.model, recipe, 4)
+    assert len({rival.interventions[0].subspace for rival in drawn}) == 4
+    for rival in drawn:
+        (step,) = rival.interventions
+        assert (step.site, step.prompt, step.subspace.basis.shape) == (recipe.sites[0], CLEAN, (3, 20))
+    assert describe(recipe, drawn) == "random subspaces of the same dimension"
 
 
 def test_controls_say_what_they_are(llama: Tiny) -> None:
@@ -352,3 +382,35 @@ def test_texts_are_lists(llama: Tiny, texts: Any) -> None:
         mi.steer.switch_off([mi.Site("head", 0, 0)], reference=texts)
     with pytest.raises(ValueError, match="positive must be a list"):
         mi.steer.contrast(llama.model, texts, ["a b"], 1)
+
+
+# -- training ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("located", [[head(1, 2), head(1, 0)], [1]], ids=["heads", "a layer"])
+def test_training_is_compared_with_random_sets_and_all(llama: Tiny, located: list[Any]) -> None:
+    data = task(llama)
+    table = compare_training(llama.model, data, located, draws=2, steps=3, lr=0.01, progress=False)
+    assert list(table.index) == ["nothing", "located", "random 1", "random 2", "all"]
+    assert list(table.steps) == [0, 3, 3, 3, 3] and table.parameters["nothing"] == 0 < table.parameters["located"]
+    assert table.parameters["all"] > table.parameters["located"] and table.kl["nothing"] == 0 < table.kl["all"]
+    assert (table.train_loss[1:] < table.train_loss["nothing"]).all()
+    recipe = mi.steer.tune(llama.model, data, located, steps=3, lr=0.01, progress=False)
+    answer = llama.model.single(str(llama.pair.answer))
+    last = [mi.run(llama.model, pair.clean, recipe).logits[-1].log_softmax(-1)[answer] for pair in data.report]
+    assert table.logprob["located"] == pytest.approx(float(np.mean(last)), abs=1e-4)
+    right = [mi.run(llama.model, pair.clean).metric(pair.answer, pair.foil) > 0 for pair in data.report]
+    assert table.accuracy["nothing"] == pytest.approx(np.mean(right))
+
+
+def test_of_several_rates_the_best_on_select_is_shown(llama: Tiny) -> None:
+    table = compare_training(llama.model, task(llama), [head(1, 2)], draws=1, steps=3, lr=(1e-9, 0.02), progress=False)
+    assert list(table.lr[1:]) == [0.02] * 3
+
+
+def test_training_that_cannot_be_compared_is_refused(llama: Tiny) -> None:
+    for located, why in (([], "nothing is selected"), ([0, 1, 2], "no other places")):
+        with pytest.raises(ValueError, match=why):
+            compare_training(llama.model, task(llama), located)
+    with pytest.raises(TypeError, match="all sites or all layers"):
+        compare_training(llama.model, task(llama), [0, head(1, 1)])

@@ -1,5 +1,6 @@
 """Improve: whether an edit helped, judged on data that it was not chosen on."""
 
 from .evaluate import evaluate
+from .training import compare_training
 
-__all__ = ["evaluate"]
+__all__ = ["compare_training", "evaluate"]

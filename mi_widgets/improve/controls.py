@@ -2,8 +2,9 @@
 
 For picked cells: random sets of other cells of the same layers, none of which lies inside a picked one; an edit of
 cells elsewhere, or of cells that do nothing, flatters any selection. Where the layers hold too few distinct sets,
-neighbouring layers are drawn from as well, and `describe` says how many are of which kind. For a direction: others of
-the same length, see `rivals`.
+neighbouring layers are drawn from as well, and `describe` says how many are of which kind. A direction, a
+delta and a subspace stay where they are: for directions others of the same length are drawn (`rivals`), for the rest
+random ones of the same size (`doubles`).
 """
 
 from __future__ import annotations
@@ -13,9 +14,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..intervention import Recipe
+from ..delta import Delta
+from ..direction import Direction
+from ..intervention import Intervention, Recipe
 from ..model import Model
 from ..site import Site
+from ..subspace import Subspace
+from .doubles import describe as describe_doubles
+from .doubles import doubled, doubles, with_double
 from .rivals import Rivals
 from .rivals import describe as describe_rivals
 
@@ -30,12 +36,12 @@ def controls(model: Model, recipe: Recipe, draws: int = 20, seed: int = 0, lengt
     length: the prompt's number of tokens, so that controls of position cells find other positions.
     """
     rng, rivals = random.Random(seed), Rivals.of(model, recipe)
-    found: dict[frozenset[tuple[str, str]], Recipe] = {}
+    found: dict[frozenset[tuple[str, ...]], Recipe] = {}
     for reach in range(_FARTHEST + 1):
         misses = 0
         while len(found) < draws and misses < _TRIES:
             drawn = _draw(model, recipe, rng, length, reach, rivals)
-            steps = frozenset((str(i.site), i.direction.hash if i.direction else "") for i in drawn.interventions)
+            steps = frozenset((str(i.site), *(v.hash for v in _kept_in_place(i))) for i in drawn.interventions)
             misses += not steps or steps in found
             if steps:
                 found.setdefault(steps, drawn)
@@ -44,25 +50,31 @@ def controls(model: Model, recipe: Recipe, draws: int = 20, seed: int = 0, lengt
 
 def describe(recipe: Recipe, found: Sequence[Recipe]) -> str:
     """What the controls of a recipe are, in words; to follow a number."""
-    cells, directions = _cells(recipe), describe_rivals(found)
-    turned = any(step.direction for step in recipe.interventions)
+    cells = _cells(recipe)
+    turned = [describe_rivals(found)] if any(step.direction for step in recipe.interventions) else []
+    anew = " and ".join([*turned, *describe_doubles(recipe)])
     if not cells:
-        return directions
+        return anew
     nouns = Counter(_NOUNS.get(site.kind, site.kind) for site in cells)
     counted = " and ".join(f"{n} other {noun}{'s' * (n > 1)}" for noun, n in nouns.items())
     what = f"random sets of {counted}" if len(cells) > 1 else f"random other {next(iter(nouns))}s"
     same = "the same layer" if len(_layers(recipe)) == 1 else "the same layers"
     far = sum(not _layers(control) <= _layers(recipe) for control in found)
     where = f" ({len(found) - far} of {same}, {far} reaching into neighbouring ones)" if far else f" of {same}"
-    return what + where + (f", with {directions}" if turned else "")
+    return what + where + (f", with {anew}" if anew else "")
 
 
 _NOUNS = {"residual": "residual cell", "ffn": "FFN output"}
 
 
 def _cells(recipe: Recipe) -> tuple[Site, ...]:
-    """The sites that a control moves elsewhere; a direction stays where it is and is turned."""
-    return tuple(dict.fromkeys(step.site for step in recipe.interventions if not step.direction))
+    """The sites that a control moves elsewhere."""
+    return tuple(dict.fromkeys(step.site for step in recipe.interventions if not _kept_in_place(step)))
+
+
+def _kept_in_place(step: Intervention) -> list[Direction | Delta | Subspace]:
+    """What of a step a control replaces by another one at the same place."""
+    return [value for value in (step.direction, doubled(step)) if value is not None]
 
 
 def _layers(recipe: Recipe) -> set[int | None]:
@@ -78,12 +90,14 @@ def _draw(model: Model, recipe: Recipe, rng: random.Random, length: int | None, 
         if not others:
             return Recipe()
         moved[site] = rng.choice(others)
-    turned = rivals.draw(rng)
-    steps = (
-        replace(i, direction=turned[i.direction]) if i.direction else replace(i, site=moved[i.site])
-        for i in recipe.interventions
-    )
-    return Recipe(tuple(steps))
+    turned, drawn = rivals.draw(rng), doubles(recipe, rng)
+
+    def other(step: Intervention) -> Intervention:
+        if step.direction:
+            return replace(step, direction=turned[step.direction])
+        return with_double(step, drawn) if doubled(step) else replace(step, site=moved[step.site])
+
+    return Recipe(tuple(map(other, recipe.interventions)))
 
 
 def _meets(place: Site, taken: Sequence[Site]) -> bool:

@@ -1,8 +1,23 @@
 """The model room: the only one that knows TransformerBridge, hook names and hook closures."""
 
+from .descent import descend
 from .fingerprint import Fingerprint, WeightsChanged
 from .gate import Model, load
-from .hooks import Edit, around, family, first_difference, hook_name, knock_out, own, put, writers
+from .hooks import (
+    Edit,
+    addition,
+    around,
+    family,
+    first_difference,
+    hook_name,
+    knock_out,
+    own,
+    put,
+    shift,
+    weight_input,
+    weight_shape,
+    writers,
+)
 from .plain import address, place
 from .recording import Recording
 from .served import served_hook, validated
@@ -25,8 +40,10 @@ __all__ = [
     "Stopped",
     "Tensors",
     "WeightsChanged",
+    "addition",
     "address",
     "around",
+    "descend",
     "family",
     "first_difference",
     "hook_name",
@@ -36,6 +53,9 @@ __all__ = [
     "place",
     "put",
     "served_hook",
+    "shift",
     "validated",
+    "weight_input",
+    "weight_shape",
     "writers",
 ]

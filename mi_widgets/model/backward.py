@@ -188,11 +188,16 @@ def _leaf(start: torch.Tensor | None) -> Hook:
 
 def _forward(model: Model, ids: torch.Tensor, hooks: Sequence[Hook]) -> torch.Tensor:
     """Last logits [row, d_vocab], with a graph but for the parameters."""
-    for parameter in model.twin.parameters():
-        parameter.requires_grad_(False)
+    freeze(model)
     with warnings.catch_warnings():  # a norm whose scale is detached is computed in other steps, as it should be
         warnings.filterwarnings("ignore", message=".*hook_scale/hook_normalized.*")
         return model.last_logits(ids, hooks)
+
+
+def freeze(model: Model) -> None:
+    """No parameter of the twin asks for a gradient; the user's are other Parameter objects, and keep what they ask."""
+    for parameter in model.twin.parameters():
+        parameter.requires_grad_(False)
 
 
 def _derive(model: Model, metric: torch.Tensor, kept: Sequence[tuple[str, torch.Tensor]]) -> list[torch.Tensor]:

@@ -384,6 +384,31 @@ class Model:
             raise ValueError(f"{self.name} never reaches {silent[0]}: nothing to show")
         return kept, last
 
+    def capture_early(self, ids: torch.Tensor, name: str, layer: int) -> torch.Tensor:
+        """What one hook of block `layer` carries for ids [batch, pos]; later blocks are not run."""
+        kept: list[torch.Tensor] = []
+        unread: tuple[str, Any] = ("unembed.hook_in", lambda x, hook: x[:1, -1:])  # the last block goes on to it
+        with self._pass([(name, lambda x, hook: kept.append(x.detach().clone())), unread]):
+            self.twin(ids, stop_at_layer=layer + 1)
+        return kept[0]
+
+    def moment(self, reference: Reference, site: Site) -> tuple[torch.Tensor, int]:
+        """The uncentred second moment E[k kᵀ] [d_in, d_in] of what a weight reads, and over how many tokens it is.
+
+        Tokens of the reference texts, the first of each left out. Kept for reuse. Cost: the blocks up to the weight's,
+        once over all texts.
+        """
+        name = hooks.weight_input(site)
+
+        def gather() -> dict[str, torch.Tensor]:
+            batches = tokens.batches([self.ids(text) for text in reference.texts])
+            seen = [self.capture_early(ids, name, site.layer or 0)[:, 1:].flatten(0, 1).float() for _, ids in batches]
+            keys = torch.cat(seen).flatten(1)
+            return {"moment": keys.T @ keys / len(keys), "tokens": torch.tensor(len(keys))}
+
+        found = self._recall(("moment", reference.hash, name), gather)
+        return found["moment"], int(found["tokens"])
+
     def activations(self, prompt: str | tuple[int, ...], site: Site) -> torch.Tensor:
         """What a site's hook carries on a text or ids, [pos, ...]; all layers' are kept for reuse."""
         family = self._family(site)

@@ -306,6 +306,17 @@ def addition(
     return Edit(hook_name(site), site.layer, change, 0, weight_input(site))
 
 
+def shift(site: Site, vector: torch.Tensor, positions: Sequence[int]) -> Edit:
+    """An edit that adds a vector at one position of each row. Gradients reach the vector."""
+
+    def change(x: torch.Tensor) -> torch.Tensor:
+        there = torch.zeros(x.shape[:2], dtype=x.dtype, device=x.device)
+        there[range(len(positions)), list(positions)] = 1
+        return x + there[..., None] * vector.to(x)
+
+    return Edit(hook_name(site), -1 if site.layer is None else site.layer, change)
+
+
 def weight_input(site: Site) -> str:
     """The hook name of what a weight matrix reads."""
     return hook_name(site).removesuffix("out") + "in"

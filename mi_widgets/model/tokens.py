@@ -74,6 +74,20 @@ def _checked(bridge: Any, ids: torch.Tensor) -> torch.Tensor:
     return ids.to(bridge.cfg.device)
 
 
+def batches(prompts: Sequence[torch.Tensor], most: int = 2048) -> list[tuple[list[int], torch.Tensor]]:
+    """Prompts [1, pos] in batches of one length each: their numbers, and ids [batch, pos] of at most `most` tokens."""
+    by_length: dict[int, list[int]] = {}
+    for number, ids in enumerate(prompts):
+        by_length.setdefault(ids.shape[1], []).append(number)
+    chunks = (
+        alike[start : start + size]
+        for length, alike in by_length.items()
+        for size in [max(1, most // length)]
+        for start in range(0, len(alike), size)
+    )
+    return [(chunk, torch.cat([prompts[number] for number in chunk])) for chunk in chunks]
+
+
 def single(tokenizer: Any, text: str) -> int:
     """The id of a text that is exactly one token (an answer or a foil); ValueError with the pieces otherwise."""
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]

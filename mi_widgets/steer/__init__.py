@@ -4,9 +4,11 @@ from .amplitude import neutral, scale, switch_off
 from .bake import Baked, bake
 from .contrast import add, contrast, head_contrast
 from .control_vector import control_vector
+from .edit import edit
 from .function_vector import function_vector
 from .gate import firing, scores, threshold
 from .sweep import sweep
+from .tune import tune
 
 __all__ = [
     "Baked",
@@ -14,6 +16,7 @@ __all__ = [
     "bake",
     "contrast",
     "control_vector",
+    "edit",
     "firing",
     "function_vector",
     "head_contrast",
@@ -23,4 +26,5 @@ __all__ = [
     "sweep",
     "switch_off",
     "threshold",
+    "tune",
 ]
