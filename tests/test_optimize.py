@@ -278,3 +278,70 @@ def test_batches_hold_every_prompt_once_with_its_own_length() -> None:
     assert sorted(n for numbers, _ in found for n in numbers) == [0, 1, 2, 3, 4]
     for numbers, ids in found:
         assert torch.equal(ids, torch.cat([prompts[n] for n in numbers])) and ids.numel() <= 6
+
+
+# -- learned subspaces ------------------------------------------------------------------------------------------------
+
+
+def learned(small: Tiny, **more: Any) -> mi.Subspace:
+    settings = {"layer": LAYER, "position": "first difference", "dimensions": 2, "epochs": 20, "lr": 0.05, **more}
+    return mi.steer.subspace(small.model, small.pair, **settings)
+
+
+def test_a_learned_subspace_takes_the_answer_along(small: Tiny) -> None:
+    """The corrupt prompt with the clean one's two coordinates moves toward the answer, more than with random ones."""
+    before = small.model.fingerprint()
+    space = learned(small)
+    assert small.model.fingerprint() == before
+    losses = space.provenance["losses"]
+    assert len(losses) == 20 and losses[-1] < losses[0] and space.basis.shape == (2, small.model.d_model)
+    ids = small.ids(), small.ids(CORRUPT)
+    place = int((ids[0] != ids[1]).nonzero()[0, 1])
+
+    def gain(swapped: mi.Subspace) -> float:
+        """How far the two interchanges move the difference to where they should."""
+        answer, foil = small.pair.answer, small.pair.foil
+        up = mi.run(small.model, CORRUPT, swapped.swap(CLEAN, [place])).metric(answer, foil)
+        down = mi.run(small.model, CLEAN, swapped.swap(CORRUPT, [place])).metric(answer, foil)
+        return up - down
+
+    rng = np.random.default_rng(0)
+    others = [np.linalg.qr(rng.standard_normal((small.model.d_model, 2)))[0].T for _ in range(5)]
+    assert gain(space) > max(gain(mi.Subspace(other, LAYER)) for other in others)
+
+
+def test_prompts_of_several_lengths_are_aligned_where_each_ends(llama: Tiny) -> None:
+    """The loss of the first epoch at a subspace of all dimensions is that of whole activations, by plain hooks."""
+    pairs = [llama.pair, mi.Pair(OTHERS[0], OTHERS[0].replace("France", "Berlin"), " city", " dog")]
+    assert len({llama.ids(pair.clean).shape[1] for pair in pairs}) == 2
+    space = mi.steer.subspace(llama.model, pairs, LAYER, "last", llama.model.d_model, epochs=1, batch=8)
+    losses = []
+    for pair in pairs:
+        answer, foil = (llama.model.single(str(word)) for word in (pair.answer, pair.foil))
+        for base, source, sign in ((pair.clean, pair.corrupt, -1), (pair.corrupt, pair.clean, 1)):
+            there = llama.plain.residual(llama.ids(source), LAYER, "post")[:, -1:]
+            edit = llama.plain.post(LAYER), tiny.put(there, slice(-1, None))
+            logits = llama.plain.logits(llama.ids(base), edit)[-1]
+            losses.append(float(torch.nn.functional.softplus(-sign * (logits[answer] - logits[foil]))))
+    assert space.provenance["losses"][0] == pytest.approx(np.mean(losses), abs=1e-3)
+
+
+def test_equal_seeds_learn_equal_subspaces(llama: Tiny) -> None:
+    made = [learned(llama, epochs=2, seed=seed).hash for seed in (0, 0, 1)]
+    assert made[0] == made[1] != made[2]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"position": "subject"}, "its roles are first difference, last"),
+        ({"position": 40}, "none at 40"),
+        ({"dimensions": 21}, "dimensions must be 1 to 20"),
+        ({"layer": 3}, "layers 0 to 2"),
+    ],
+)
+def test_a_subspace_that_cannot_be_is_refused(llama: Tiny, change: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        learned(llama, **change)
+    with pytest.raises(ValueError, match="equally many"):
+        mi.steer.subspace(llama.model, mi.Pair(CLEAN, OTHERS[0], " city", " dog"), LAYER)

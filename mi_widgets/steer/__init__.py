@@ -7,6 +7,7 @@ from .control_vector import control_vector
 from .edit import edit
 from .function_vector import function_vector
 from .gate import firing, scores, threshold
+from .subspace import subspace
 from .sweep import sweep
 from .tune import tune
 
@@ -23,6 +24,7 @@ __all__ = [
     "neutral",
     "scale",
     "scores",
+    "subspace",
     "sweep",
     "switch_off",
     "threshold",
