@@ -18,13 +18,8 @@ from mi_widgets.subspace import Subspace
 
 from . import tiny
 from .conftest import Tiny
-from .test_oracle import HEAD, LAYER, all_operations, direction, edited, head, once, residual, same
+from .test_oracle import HEAD, LAYER, all_operations, direction, edited, head, once, residual, same, subspace
 from .tiny import CLEAN, CORRUPT, OTHERS, put
-
-
-def subspace(width: int) -> Subspace:
-    """Two random directions at right angles."""
-    return Subspace(np.linalg.qr(np.random.default_rng(2).standard_normal((width, 2)))[0].T, LAYER)
 
 
 def turned(step: torch.Tensor) -> tiny.Change:

@@ -42,6 +42,11 @@ def direction(width: int, layer: int = LAYER) -> mi.Direction:
     return mi.Direction(np.linspace(-1, 2, width), layer, norm=3.0, natural=0.5)
 
 
+def subspace(width: int) -> mi.Subspace:
+    """Two random directions at right angles."""
+    return mi.Subspace(np.linalg.qr(np.random.default_rng(2).standard_normal((width, 2)))[0].T, LAYER)
+
+
 def same(found: torch.Tensor, expected: torch.Tensor, within: float = 1e-4) -> None:
     assert (found - expected).abs().max().item() < within
 
@@ -149,6 +154,7 @@ def all_operations(small: Tiny) -> list[mi.Recipe]:
             "delta", mi.Site("weight", LAYER, part="W_O"), delta=Delta(rng.standard_normal((24, small.model.d_model)))
         ),
         d.add(0.7).when(d, above=-1e9),
+        subspace(small.model.d_model).swap(CORRUPT),
     ]
 
 

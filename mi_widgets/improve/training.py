@@ -69,6 +69,7 @@ def _random_sets(model: Model, located: list[Any], draws: int, seed: int) -> lis
     """Distinct random sets that share nothing with the located one."""
     if not located:
         raise ValueError("nothing is selected: pick at least one cell, for instance grid.select(top=8)")
+    found: list[list[Any]]
     if all(isinstance(each, Site) for each in located):
         off = Recipe(tuple(Intervention("zero", site) for site in located))
         found = [list(drawn.sites) for drawn in model.do(lambda: controls(model, off, draws, seed))]
@@ -87,7 +88,7 @@ def _best(
     model: Model, task: Task, objects: Any, rates: Sequence[float | None], settings: dict[str, Any]
 ) -> tuple[Recipe, float]:
     """The recipe of the rate that does best on `select`, and its seconds of training."""
-    tried = []
+    tried: list[tuple[Recipe, float, float]] = []
     for rate in rates:
         start = time.perf_counter()
         recipe = tune(model, task, objects, lr=rate, **settings)

@@ -39,6 +39,7 @@ _NEVER = {
     "clamp": "it is not linear: the bound acts on some inputs and not on others",
     "knock_out": "attention patterns are made anew for every prompt: no weight holds them",
     "rotate": "it is not linear: the length is put back at every position",
+    "swap": "it takes coordinates of another prompt, position by position",
 }
 
 

@@ -27,6 +27,7 @@ _NEVER = {
     "knock_out": "the engine has no hook for attention patterns",
     "rotate": "putting the length back is not an affine map",
     "project_out": "a projection mixes the numbers of a vector; a spec scales or shifts each: mi.bake may do it",
+    "swap": "a spec takes no coordinates from another prompt",
     "delta": "weights are not edited while they are served: bake them first (mi.bake)",
 }
 
