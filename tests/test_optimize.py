@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import mi_widgets as mi
+from mi_widgets.improve.controls import controls
 from mi_widgets.model.tokens import batches
 from mi_widgets.steer.block import blocks
 from mi_widgets.steer.edit import background
@@ -127,6 +128,28 @@ def test_an_edit_that_cannot_be_is_refused(llama: Tiny, change: dict[str, Any], 
 def test_the_texts_for_keys_are_none_of_those_for_side_effects() -> None:
     texts = background().texts
     assert len(texts) > 50 and len(set(texts)) == len(texts) and not set(texts) & set(mi.steer.neutral())
+
+
+FACT = "Fact: the capital city of the country of {} is the city of"
+NEIGHBOURS = {"Germany": " Berlin", "Spain": " Madrid", "Japan": " Tokyo", "Poland": " Warsaw"}
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_a_fact_is_rewritten_and_its_neighbours_stay(default_model: mi.Model) -> None:
+    """On phrasings that were not optimised; a random delta of the same norm does nothing of the kind."""
+    recipe = mi.steer.edit(default_model, "The capital of France is", "France", " Rome", 5, progress=False)
+    (control,) = controls(default_model, recipe, 1)
+
+    def lead(prompt: str, recipe: mi.Recipe | None, new: str, old: str) -> float:
+        return mi.run(default_model, prompt, recipe).metric(new, old)
+
+    for unseen in (FACT.format("France"), "In France, the seat of government is in the city of"):
+        assert lead(unseen, None, " Rome", " Paris") < 0 < lead(unseen, recipe, " Rome", " Paris")
+        assert lead(unseen, control, " Rome", " Paris") < 0
+    kept = [lead(FACT.format(country), recipe, capital, " Rome") > 0 for country, capital in NEIGHBOURS.items()]
+    assert all(kept)
+    assert recipe.provenance["tokens"] > 2 * recipe.provenance["d_mlp"]
 
 
 # -- what an object owns ----------------------------------------------------------------------------------------------
