@@ -18,7 +18,7 @@ from .hooks import (
     weight_shape,
     writers,
 )
-from .plain import address, place
+from .plain import Addresses, place
 from .recording import Recording
 from .served import served_hook, validated
 from .sweep import Read
@@ -27,6 +27,7 @@ from .wavefront import Plan
 from .worker import Closed, Job, Stopped
 
 __all__ = [
+    "Addresses",
     "Affine",
     "Closed",
     "Edit",
@@ -41,7 +42,6 @@ __all__ = [
     "Tensors",
     "WeightsChanged",
     "addition",
-    "address",
     "around",
     "descend",
     "family",

@@ -7,12 +7,15 @@ patterns) is edited on the twin.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from ..site import Site
 from . import twin
@@ -24,8 +27,6 @@ if TYPE_CHECKING:
 _PROBE = 4  # tokens in the self-test
 _SIDES = ("in", "out")
 _BY_HEAD = ("attn.o.hook_in", "attn.q.hook_out", "attn.k.hook_out", "attn.v.hook_out")
-#: How one projection lays queries, keys and values out: beside each other, or beside each other for every head.
-_JOINT = {"gpt2": "beside", "gpt_neox": "by head"}
 Edit = Callable[[torch.Tensor], torch.Tensor | None]
 
 
@@ -59,24 +60,65 @@ def _path(model: Model, path: str) -> str | None:
     return ".".join(name for name in names if name)
 
 
-def address(model: Model, site: Site) -> tuple[tuple[str, str], list[int] | None]:
-    """Where a site is in the Hugging Face model: the place, and its columns of what is there [batch, pos, columns].
+def joint(model: Model, layer: int, bare: nn.Module) -> dict[str, torch.Tensor]:
+    """Which columns of a block's joint projection make queries, keys and values; {} where each has its own.
 
-    The columns of a head, of a neuron, or of a weight's output in a joint projection; None for all of them. Raises
-    ValueError for what `place` refuses, except for joint projections of queries, keys and values of a known layout.
+    bare: the Hugging Face model without weights. Its attention is copied, columns numbered, for the bridge to split.
     """
-    name, part = hook_name(site), {"W_Q": "q", "W_K": "k", "W_V": "v"}.get(site.part, site.part)
-    layout = _JOINT.get(getattr(model.twin.original_model.config, "model_type", ""))
-    joint = f"blocks.{site.layer}.attn.qkv.hook_out"
-    if part in ("q", "k", "v") and layout and joint in model.points:
-        columns = torch.arange(3 * model.n_heads * model.twin.cfg.d_head)
-        by_head = (3, model.n_heads, -1) if layout == "beside" else (model.n_heads, 3, -1)
-        own = columns.view(by_head).select(0 if layout == "beside" else 1, "qkv".index(part))
-        return place(model, joint), (own if site.index is None else own[site.index]).flatten().tolist()
-    if site.index is None:
-        return place(model, name), None
-    width = model.width(site)
-    return place(model, name), list(range(site.index * width, (site.index + 1) * width))
+    attention: Any = getattr(model.twin.blocks[layer], "attn", None)
+    if not (hasattr(attention, "qkv") and hasattr(attention, "split_qkv_matrix")):
+        return {}
+    path, _ = place(model, f"blocks.{layer}.attn.qkv.hook_out")
+    with torch.random.fork_rng(devices=[]):  # the bridge draws numbers for what it then fills
+        pieces = attention.split_qkv_matrix(_numbered(bare, path))
+    return {part: piece.weight[:, 0].long() for part, piece in zip("qkv", pieces, strict=True)}
+
+
+def _numbered(bare: nn.Module, path: str) -> Any:
+    """A bare attention whose joint matrix holds, in each of its columns [d_out], that column's number."""
+    room, _, name = path.rpartition(".")
+    attention = copy.deepcopy(bare.get_submodule(room))
+    matrix = attention.get_submodule(name)
+    for leaf, tensor in list(matrix.named_parameters(recurse=False)):
+        flat = tensor.ndim == 1 or isinstance(matrix, Conv1D)
+        numbers = torch.arange(tensor.shape[-1 if flat else 0], dtype=torch.float64)
+        filled = (numbers if flat else numbers[:, None]).expand(tensor.shape).clone()
+        setattr(matrix, leaf, nn.Parameter(filled, requires_grad=False))
+    return attention
+
+
+class Addresses:
+    """Where sites are in the Hugging Face model: a place, and columns of what is there [batch, pos, columns]."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    @cached_property
+    def _bare(self) -> nn.Module:
+        return twin.skeleton(self.model.twin.original_model)
+
+    def place(self, site: Site) -> tuple[str, str]:
+        """As `place` has it; of queries, keys and values of a joint projection, where all three are."""
+        return place(self.model, hook_name(site) if self._joint(site) is None else self._projection(site))
+
+    def columns(self, site: Site) -> list[int] | None:
+        """Those of a head, of a neuron, or of a matrix's output in a joint projection; None for all of them."""
+        own = self._joint(site)
+        if site.index is None:
+            return None if own is None else own.tolist()
+        width = self.model.width(site)
+        columns = torch.arange(site.index * width, (site.index + 1) * width)
+        return (columns if own is None else own[columns]).tolist()
+
+    def _joint(self, site: Site) -> torch.Tensor | None:
+        part = {"W_Q": "q", "W_K": "k", "W_V": "v"}.get(site.part, site.part)
+        if site.layer is None or part not in ("q", "k", "v") or self._projection(site) not in self.model.points:
+            return None
+        return joint(self.model, site.layer, self._bare).get(part)
+
+    @staticmethod
+    def _projection(site: Site) -> str:
+        return f"blocks.{site.layer}.attn.qkv.hook_out"
 
 
 def boot(model: Model, source: Any) -> nn.Module | None:

@@ -19,12 +19,11 @@ from transformers.pytorch_utils import Conv1D
 from ..site import Site
 from . import twin
 from .hooks import hook_name, weight_shape
-from .plain import place
+from .plain import joint, place
 
 if TYPE_CHECKING:
     from .gate import Model
 
-_JOINT = {"W_Q": "q", "W_K": "k", "W_V": "v"}
 _HEADS = {"q": "W_Q", "k": "W_K", "v": "W_V"}
 _PROBE = 4  # tokens
 _BIAS_FLAGS = ("attention_bias", "mlp_bias", "use_bias")  # what a config calls biases that its class can have
@@ -82,35 +81,20 @@ class Tensors:
             if name in wanted
         }
         self._columns: dict[tuple[int, str], torch.Tensor] = {}
-        with torch.random.fork_rng(devices=[]):  # the bridge draws numbers for what it then fills
-            for layer, block in enumerate(model.twin.blocks):
-                attention = getattr(block, "attn", None)
-                if hasattr(attention, "qkv") and hasattr(attention, "split_qkv_matrix"):
-                    self._take_apart(layer, attention)
+        for layer in range(model.n_layers):
+            self._take_apart(layer)
 
-    def _take_apart(self, layer: int, attention: Any) -> None:
+    def _take_apart(self, layer: int) -> None:
         """Find queries, keys and values in a joint matrix, and put in the numbers that the bridge runs on."""
-        path = self._path(f"blocks.{layer}.attn.qkv.hook_out")
-        for part, piece in zip(_JOINT, attention.split_qkv_matrix(self._numbered(path)), strict=True):
-            own = self._columns[layer, part] = piece.weight[:, 0].long()
-            mine = getattr(attention, _JOINT[part]).original_component
+        path, parts = f"blocks.{layer}.attn.qkv.hook_out", joint(self.model, layer, self._plain)
+        for part, own in parts.items():
+            self._columns[layer, _HEADS[part]] = own
+            mine = getattr(self.model.twin.blocks[layer].attn, part).original_component
 
             def edit(w: torch.Tensor, b: Bias, own: Rows = own, mine: Any = mine) -> tuple[torch.Tensor, Bias]:
                 return _with(w, own, mine.weight.T), None if b is None else _with(b, own, mine.bias)
 
-            self._edit(path, edit)
-
-    def _numbered(self, path: str) -> Any:
-        """A bare attention whose joint matrix holds, in each of its columns [d_out], that column's number."""
-        room, _, name = path.rpartition(".")
-        attention = copy.deepcopy(self._plain.get_submodule(room))
-        joint = attention.get_submodule(name)
-        for leaf, tensor in list(joint.named_parameters(recurse=False)):
-            flat = tensor.ndim == 1 or isinstance(joint, Conv1D)
-            numbers = torch.arange(tensor.shape[-1 if flat else 0], dtype=torch.float64)
-            filled = (numbers if flat else numbers[:, None]).expand(tensor.shape).clone()
-            setattr(joint, leaf, nn.Parameter(filled, requires_grad=False))
-        return attention
+            self._edit(self._path(path), edit)
 
     # -- edits ----------------------------------------------------------------------------------------------------
 

@@ -159,20 +159,23 @@ def _looseness(step: Intervention) -> str:
 def _ordered(steps: Sequence[Intervention]) -> list[Intervention]:
     """The order in which weights take in the steps, so that edits act on each other as in a run.
 
-    What a matrix reads comes last first: (x A1 A2) W is A1 (A2 W). Then what enters, then what matrices make and write,
-    in the recipe's order, and at last what is added to the stream behind them.
+    First what is added to matrices: other edits act on what those make and read. What a matrix reads comes last first:
+    (x A1 A2) W is A1 (A2 W). Then what enters, then what matrices make and write, in the recipe's order, and at last
+    what is added to the stream behind them.
     """
     return [steps[number] for number in sorted(range(len(steps)), key=lambda number: _stage(steps[number], number))]
 
 
 def _stage(step: Intervention, number: int) -> tuple[int, int]:
     kind, part = step.site.kind, step.site.part
-    if part in ("W_O", "W_out", "z") or (kind, part) == ("neuron", "post"):
-        return 0, -number
+    if step.delta is not None:
+        return 0, number
+    if part == "z" or (kind, part) == ("neuron", "post"):
+        return 1, -number
     if kind == "embedding":
-        return 1, number
+        return 2, number
     passing = kind == "residual" and not step.everywhere and part != "mid" and (part, step.site.layer) != ("pre", 0)
-    return (3 if passing else 2), number
+    return (4 if passing else 3), number
 
 
 def _absorb(model: Model, tensors: Tensors, step: Intervention) -> None:

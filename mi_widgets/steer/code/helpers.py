@@ -28,9 +28,10 @@ def array(key):
 def contrast(positive, negative, place):
     """The unit vector from the negative texts' mean residual to the positive ones' (first token left out)."""
     def mean(texts):
-        return torch.stack([activations(encode(t), [place])[place][0, 1:].float().mean(0) for t in texts]).mean(0)
+        runs = [activations(encode(t), [place])[place][0, 1:].float().cpu().numpy().mean(0) for t in texts]
+        return np.stack(runs).astype(np.float64).mean(0)
     v = mean(positive) - mean(negative)
-    return v / v.norm()
+    return torch.from_numpy((v / np.linalg.norm(v)).astype(np.float32))
 ''',
     "means": '''
 def means(texts, places):

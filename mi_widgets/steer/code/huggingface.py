@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from ...intervention import Recipe
-from ...model import Model, address, around, hook_name, place, writers
+from ...model import Addresses, Model, around, hook_name, place, writers
 from ...site import Site
 from .program import Program
 
@@ -58,7 +58,7 @@ class HuggingFace(Program):
         self, recipe: Recipe, prompt: str | Sequence[int] | None, vectors: str | Path | None, model: Model
     ) -> None:
         super().__init__(recipe, prompt, vectors, model)
-        self.model = model
+        self.model, self._addresses = model, Addresses(model)
         for step in self.steps:
             if step.site.part == "pattern":
                 raise ValueError(
@@ -101,11 +101,11 @@ class HuggingFace(Program):
 
     def place(self, site: Site) -> str:
         """The module's path, and its side."""
-        return repr(address(self.model, site)[0])
+        return repr(self._addresses.place(site))
 
     def index(self, site: Site) -> str:
         """A head's or neuron's columns."""
-        columns = None if site.index is None else address(self.model, site)[1]
+        columns = None if site.index is None else self._addresses.columns(site)
         return "" if columns is None else _slice(columns)
 
     def around(self, mid: Site) -> tuple[str, str]:
@@ -115,12 +115,12 @@ class HuggingFace(Program):
 
     def read_by(self, weight: Site) -> str:
         """The same module's other side."""
-        path, _ = address(self.model, weight)[0]
+        path, _ = self._addresses.place(weight)
         return repr((path, "in"))
 
     def columns(self, weight: Site, chosen: tuple[int, ...] | None) -> str:
         """Where the matrix's columns are in a joint projection, too."""
-        own = address(self.model, weight)[1]
+        own = self._addresses.columns(weight)
         if chosen is None:
             return "" if own is None else f"np.r_[{', '.join(_runs(own))}]"
         return str([n if own is None else own[n] for n in chosen])
