@@ -62,7 +62,7 @@ def write_arrays(recipe: Recipe, path: str | Path) -> Path:
 
     arrays = _encode(recipe)[1]
     if not arrays:
-        raise ValueError("this recipe has no arrays to save: no direction, and no addition to a weight")
+        raise ValueError("this recipe has no arrays to save: no direction or subspace, and no addition to a weight")
     save_file(arrays, str(path))
     return Path(path)
 

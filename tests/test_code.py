@@ -125,20 +125,23 @@ def on_modules(model: mi.Model, parallel: bool, gated: bool) -> Iterator[mi.Reci
         if d.head is None:
             yield d.project_out(everywhere=True).at(0.6)
     yield once("add", head(part="q"), amount=0.4, direction=probe(tiny.D_HEAD, LAYER, HEAD))
-    x = model.do(lambda: model.activations(CLEAN, f"blocks.{LAYER}.hook_resid_post"))
+    x = model.do(lambda: model.activations(CLEAN, residual(part="post")))
     gate, other = direction(model.d_model), probe(model.d_model)
     for d, at in ((gate, "last_prompt"), (other, 4)):
         value = float(x[-1 if at == "last_prompt" else 4].float() @ torch.tensor(d.vector))
         shut = d.add(3.0).when(d, value + 1e-2, at)
         yield once("zero", head()) + shut
         yield shut + made.add(0.5).when(d, value - 1e-2, at) + once("zero", head())
+    subspace = mi.Subspace(np.linalg.qr(np.cos(np.arange(2 * model.d_model)).reshape(-1, 2))[0].T, LAYER)
+    yield subspace.swap(CORRUPT)
+    yield subspace.swap(CORRUPT, [-1]).at(0.5)
     for part in ("W_Q", "W_K", "W_V", "W_O", "W_in", "W_out", *(["W_gate"] if gated else [])):
         yield addition(model, part)
 
 
 def on_patterns(model: mi.Model) -> Iterator[mi.Recipe]:
     """What passes through no module. The last query's most attended key is the one that counts."""
-    rows = model.do(lambda: model.activations(CLEAN, f"blocks.{LAYER}.attn.hook_pattern"))[HEAD]
+    rows = model.do(lambda: model.activations(CLEAN, head(part="pattern")))[HEAD]
     last, key = len(rows) - 1, int(rows[-1].argmax())
     places = ((last, key), (-1, key - last - 1), (None, key), (-1, None), (None, None))
     pattern = [mi.Site("head", LAYER, HEAD, "pattern", *place) for place in places]
@@ -154,7 +157,7 @@ def on_patterns(model: mi.Model) -> Iterator[mi.Recipe]:
 def written(model: mi.Model, recipe: mi.Recipe, flavour: str, folder: Path) -> str:
     """The program, with a file beside it where the recipe has arrays."""
     path = folder / "vectors.safetensors"
-    arrays = any(step.direction or step.delta or step.condition for step in recipe.interventions)
+    arrays = any(step.direction or step.delta or step.condition or step.subspace for step in recipe.interventions)
     return recipe.code(CLEAN, model, flavour, recipe.save_vectors(path) if arrays else None)
 
 

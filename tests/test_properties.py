@@ -123,7 +123,11 @@ def interventions(draw: st.DrawFn) -> Intervention:
         own["reference"] = mi.Reference(LONG if op == "resample" else OTHERS)
     if op == "resample":
         own["seed"] = draw(st.integers(-3, 3))
-    if op == "replace":
+    if op == "swap":
+        basis = np.linalg.qr(draw(vectors(20 * 3)).reshape(20, 3))[0].T
+        own["subspace"] = subspace = mi.Subspace(basis, draw(layers), draw(st.text(max_size=5)))
+        site = subspace.site
+    if "prompt" in NEEDS[op]:
         own["prompt"] = draw(st.sampled_from([CORRUPT, CORRUPT, OTHERS[0]]))
     try:
         return Intervention(op, site, **own)

@@ -102,6 +102,11 @@ def without(v):
     """x without its part along the unit vector v."""
     return lambda x: x - (x @ v.to(x))[..., None] * v.to(x)
 ''',
+    "swap": '''
+def swap(basis, there):
+    """x with its coordinates in the rows of an orthonormal basis taken from elsewhere."""
+    return lambda x: x + (there - x) @ basis.to(x).T @ basis.to(x)
+''',
     "cut": '''
 def cut(key):
     """A pattern's rows without one key; the others get what sums to what the row summed to."""

@@ -61,6 +61,7 @@ class Program(ABC):
         gates = [step.condition.direction for step in self.steps if step.condition]
         self.directions = list(dict.fromkeys([*(s.direction for s in self.steps if s.direction), *gates]))
         self.deltas = list(dict.fromkeys(step.delta for step in self.steps if step.delta))
+        self.subspaces = list(dict.fromkeys(step.subspace for step in self.steps if step.subspace))
         self.references = list(dict.fromkeys(s.reference for s in self.steps if s.reference and s.op == "mean"))
         self.others = list(dict.fromkeys(other for step in self.steps if (other := _other(step)) is not None))
 
@@ -137,7 +138,9 @@ class Program(ABC):
         """Lines that compute the tensors the hooks need."""
         lines = [f"v{number} = {self._vector(direction)}" for number, direction in enumerate(self.directions)]
         lines += [f"w{number} = {self._weight(delta)}" for number, delta in enumerate(self.deltas)]
-        if self.deltas or not all(map(_has_texts, self.directions)):
+        for number, subspace in enumerate(self.subspaces):
+            lines += [f"basis{number} = {self._array(subspace.basis, f'the subspace {subspace.name!r}')}"]
+        if self.deltas or self.subspaces or not all(map(_has_texts, self.directions)):
             lines = [f"arrays = load_file({str(self.vectors)!r})", *lines]
         for number, reference in enumerate(self.references):
             places = self._places(step for step in self.steps if step.reference == reference and step.op == "mean")
@@ -246,10 +249,11 @@ class Program(ABC):
 
     def _change(self, step: Intervention, positions: str) -> str:
         vector = self._name(step.direction) if step.direction else ""
-        if step.op in ("replace", "resample"):
-            taken = f"other{self.others.index(_other(step) or '')}[{self.place(step.site)}]"
-            own = {"pattern": "[:, :, :tokens.shape[1], :tokens.shape[1]]"}.get(step.site.part, "[:, :tokens.shape[1]]")
-            return f"lambda x: {taken}{own if step.op == 'resample' else ''}[{self._at(step, positions)}]"
+        if step.op in ("replace", "resample", "swap"):
+            there = self._there(step, positions)
+            if step.subspace is None:
+                return f"lambda x: {there}"
+            return f"swap(basis{self.subspaces.index(step.subspace)}, {there})"
         if step.op in ("add", "rotate"):
             assert step.direction is not None
             added = f"{step.amount!r} * {float(step.direction.norm)!r} * {vector}"
@@ -261,6 +265,12 @@ class Program(ABC):
             "knock_out": f"cut({step.site.key})",
             "project_out": f"without({vector})",
         }[step.op]
+
+    def _there(self, step: Intervention, positions: str) -> str:
+        """What is at a step's place in another run, whose text may be longer when it was drawn."""
+        there = f"other{self.others.index(_other(step) or '')}[{self.place(step.site)}]"
+        cut = "[:, :, :tokens.shape[1], :tokens.shape[1]]" if step.site.part == "pattern" else "[:, :tokens.shape[1]]"
+        return f"{there}{cut if step.op == 'resample' else ''}[{self._at(step, positions)}]"
 
     def _mean(self, step: Intervention) -> list[tuple[str, str]]:
         """A mean has its own value at position 0."""
