@@ -231,6 +231,7 @@ def overlapping(width: int) -> list[list[mi.Recipe]]:
         [added(EMBEDDING, width), everywhere(width, first=True), added(residual(0), width)],
         [once("scale", EMBEDDING, amount=0.4), added(EMBEDDING, width), once("scale", residual(0), amount=2.0)],
         [once("scale", NEURON, amount=0.3), delta(width, "W_out"), delta(width, "W_in")],
+        [everywhere(width, first=True), added(residual(part="mid"), width), once("zero", head())],
     ]
 
 

@@ -159,9 +159,9 @@ def _looseness(step: Intervention) -> str:
 def _ordered(steps: Sequence[Intervention]) -> list[Intervention]:
     """The order in which weights take in the steps, so that edits act on each other as in a run.
 
-    First what is added to matrices: other edits act on what those make and read. What a matrix reads comes last first:
-    (x A1 A2) W is A1 (A2 W). Then what enters, then what matrices make and write, in the recipe's order, and at last
-    what is added to the stream behind them.
+    What is added to weights comes first, whose edited inputs and outputs it shares. Then what a matrix reads, last step
+    first: (x A1 A2) W is A1 (A2 W). Then what enters, then what matrices make and write, in the recipe's order, and at
+    last what is added to the stream behind them.
     """
     return [steps[number] for number in sorted(range(len(steps)), key=lambda number: _stage(steps[number], number))]
 
@@ -174,7 +174,7 @@ def _stage(step: Intervention, number: int) -> tuple[int, int]:
         return 1, -number
     if kind == "embedding":
         return 2, number
-    passing = kind == "residual" and not step.everywhere and part != "mid" and (part, step.site.layer) != ("pre", 0)
+    passing = kind == "residual" and not step.everywhere and (part, step.site.layer) != ("pre", 0)
     return (4 if passing else 3), number
 
 
