@@ -118,17 +118,19 @@ Runs = Sequence[np.ndarray]  # one text each: [pos - 1, width]
 
 
 def read(model: Model, texts: Sequence[Prompt], sites: Sequence[Site]) -> list[list[np.ndarray]]:
-    """For each site the activations [pos - 1, width] of each text, its first token left out. One pass for each text."""
-    names = sorted({hook_name(site) for site in sites})
+    """For each site the activations [pos - 1, width] of each text, its first token left out.
+
+    One pass for each text; the model keeps its latest ones for all layers, so another layer asks for none.
+    """
     found: list[list[np.ndarray]] = [[] for _ in sites]
 
     def work(text: Prompt) -> None:
-        ids = model.ids(text)
-        if ids.shape[1] == 1:
+        ids = tuple(model.ids(text)[0].tolist())
+        if len(ids) == 1:
             raise ValueError(f"{text!r} has a single token; a contrast leaves the first one out")
-        seen = model.capture(ids, names, keep=lambda x: x[0, 1:].float().cpu())
         for site, kept in zip(sites, found, strict=True):
-            kept.append(own(seen[hook_name(site)], site).flatten(1).numpy())
+            seen = own(model.activations(ids, hook_name(site)), site)[1:]
+            kept.append(seen.flatten(1).float().cpu().numpy())
 
     for text in texts:
         model.do(partial(work, text))

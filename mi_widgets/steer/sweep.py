@@ -67,7 +67,8 @@ def sweep(
         tick(done, total)
     plain = perplexity(model)
     for done, recipe in enumerate(recipes, start=len(items) + 1):
-        perplexities.append(perplexity(model, recipe))
+        still = all(step.changes_nothing for step in recipe.interventions)
+        perplexities.append(plain if still else perplexity(model, recipe))
         tick(done, total)
     one = isinstance(direction, Direction)
     shape = (len(strengths),) if one else (len(ways), len(strengths))
@@ -146,7 +147,7 @@ def perplexity(model: Model, recipe: Recipe | None = None) -> float:
         logits = model.forward(ids, as_hooks(model.compile(recipe, Clock.of(ids))))
         lengths = torch.tensor([len(row) for row in rows], device=ids.device)
         real = torch.arange(2, ids.shape[1], device=ids.device) < lengths[:, None]
-        losses = -logits[:, 1:-1].float().log_softmax(-1).gather(-1, ids[:, 2:, None])[..., 0]
-        return float(losses[real].mean().exp())
+        told, asked = logits[:, 1:-1][real].float(), ids[:, 2:][real]
+        return float(torch.nn.functional.cross_entropy(told, asked).exp())
 
     return model.do(work)
