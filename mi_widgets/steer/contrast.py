@@ -22,7 +22,7 @@ import numpy as np
 
 from ..direction import Direction
 from ..intervention import Recipe
-from ..model import Model, hook_name, own
+from ..model import Model, own
 from ..model.hooks import check_site
 from ..model.tokens import Prompt
 from ..selection import Selection
@@ -129,7 +129,7 @@ def read(model: Model, texts: Sequence[Prompt], sites: Sequence[Site]) -> list[l
         if len(ids) == 1:
             raise ValueError(f"{text!r} has a single token; a contrast leaves the first one out")
         for site, kept in zip(sites, found, strict=True):
-            seen = own(model.activations(ids, hook_name(site)), site)[1:]
+            seen = own(model.activations(ids, site), site)[1:]
             kept.append(seen.flatten(1).float().cpu().numpy())
 
     for text in texts:
