@@ -352,9 +352,14 @@ def test_a_mixture_of_experts_has_no_neurons() -> None:
         lambda: mi.locate.gradient(model, task, "neurons"),
         lambda: mi.locate.gradient(model, task, "heads", "relp"),
         lambda: mi.run(model, CLEAN, recipe),
+        lambda: mi.steer.edit(model, CLEAN, "Mary", " John", 1),
+        lambda: mi.steer.tune(model, task, [1]),
+        lambda: mi.steer.tune(model, task, [mi.Site("ffn", 1)]),
     ):
         with pytest.raises(ValueError, match="mixture of experts"):
             use()
+    losses = mi.steer.tune(model, task, [mi.Site("head", 1, 0)], lr=0.01, progress=False).provenance["losses"]
+    assert losses[-1] < losses[0], "its heads are trained like others"
     model.close()
 
 

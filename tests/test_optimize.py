@@ -270,6 +270,13 @@ def test_what_was_trained_comes_back_from_its_file(llama: Tiny, tmp_path: Any) -
     same(mi.run(llama.model, CLEAN, back).logits, mi.run(llama.model, CLEAN, recipe).logits, 1e-6)
 
 
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_what_was_trained_can_be_baked(small: Tiny, method: str) -> None:
+    recipe = tuned(small, [head(LAYER, 2), mi.Site("neuron", 0, 3)], method=method, rank=2, steps=2)
+    baked = mi.bake(small.model, recipe)
+    assert baked.label == "exact", str(baked)
+
+
 @pytest.mark.parametrize("change", [{"method": "qlora"}, {"steps": 0}, {"rank": 0}, {"batch": 0}, {"lr": -1.0}])
 def test_impossible_training_is_refused(llama: Tiny, change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):
