@@ -103,7 +103,7 @@ def rows(model: mi.Model, texts: Sequence[str], recipe: mi.Recipe | None = None)
 def test_a_batch_gives_each_prompt_its_own_text(small: Tiny) -> None:
     texts = (CLEAN, *OTHERS)
     for recipe in (None, *all_operations(small)):
-        if recipe is None or not any(step.op in ("replace", "resample") for step in recipe.interventions):
+        if recipe is None or not any(step.prompt or step.op == "resample" for step in recipe.interventions):
             some = texts if recipe is None else (CLEAN, CORRUPT, CLEAN + " to")
             assert rows(small.model, some, recipe) == [with_cache(small.model, text, recipe) for text in some], recipe
 
