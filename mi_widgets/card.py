@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
+_NOISE = 1e-4  # what is smaller is rounding
+
+
 @dataclass(frozen=True)
 class Card:
     """What an edit did on data it was not chosen on.
@@ -44,6 +47,8 @@ class Card:
         """One sentence that follows from the interval of effect minus mean control."""
         low, high = self.advantage_ci
         size = f"{self.effect:+.2f} [{self.ci[0]:+.2f}, {self.ci[1]:+.2f}]"
+        if max(map(abs, self.ci)) < _NOISE:
+            return f"No effect shown: {self.metric} moves by less than {_NOISE:g}."
         if low <= 0 <= high:
             return f"No effect shown beyond the controls: {size} against a mean control of {self.mean_control:+.2f}."
         if self.effect * self.advantage < 0:

@@ -27,7 +27,7 @@ _FORMAT = "mi_widgets.direction/1"
 FIELDS = ("layer", "norm", "natural", "name", "positive", "negative", "head", "kind")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Direction:
     """A unit vector after block `layer` (`resid_post`), or at the output z of one of its heads.
 
@@ -71,6 +71,8 @@ class Direction:
         if not (is_finite(self.norm) and self.norm > 0 and is_finite(self.natural)):
             raise ValueError(f"norm must be above 0 and natural finite, not {self.norm!r} and {self.natural!r}")
         object.__setattr__(self, "vector", vector)
+        for name in ("norm", "natural"):
+            object.__setattr__(self, name, float(getattr(self, name)))
         _ = self.site  # refuses a head that is no number
 
     def __eq__(self, other: object) -> bool:
@@ -78,6 +80,9 @@ class Direction:
 
     def __hash__(self) -> int:
         return hash(self.hash)
+
+    def __repr__(self) -> str:
+        return f"Direction({self.name!r}, {len(self.vector)} numbers at {self.site}, natural {self.natural:.3g})"
 
     @property
     def site(self) -> Site:
@@ -146,7 +151,7 @@ class Direction:
             with safe_open(str(path), framework="numpy") as file:
                 header, vector = json.loads((file.metadata() or {}).get("direction", "{}")), file.get_tensor("vector")
             return cls._read(header, vector)
-        except (SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
+        except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError(f"{path} is not a direction that can be read: {error}") from error
 
     @classmethod
@@ -165,4 +170,9 @@ class Direction:
 
 def is_finite(value: Any) -> bool:
     """Whether a value is a finite number (and not True or False)."""
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and bool(np.isfinite(value))
+    if not isinstance(value, (int, float, np.number)) or isinstance(value, bool):
+        return False
+    try:
+        return bool(np.isfinite(float(value)))
+    except (OverflowError, TypeError):
+        return False

@@ -122,7 +122,7 @@ class Intervention:
         for name in ("amount", "low", "high", "strength"):
             value = getattr(self, name)
             if not (value is None and name != "strength") and not is_finite(value):
-                raise ValueError(f"{name} must be a finite number, not {value!r}")
+                raise ValueError(f"{name} must be a finite number, not {value!r:.80}")
         types = {
             "prompt": str,
             "reference": Reference,
@@ -198,7 +198,7 @@ def _between(low: float | None, high: float | None) -> str:
     return f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recipe:
     """Interventions in order, and where they came from. Empty recipes are recipes: they change nothing."""
 
@@ -226,6 +226,9 @@ class Recipe:
     def __str__(self) -> str:
         return "; ".join(map(str, self.interventions)) or "no change"
 
+    def __repr__(self) -> str:
+        return f"Recipe({self})"
+
     @property
     def sites(self) -> tuple[Site, ...]:
         """Every edited site, in order, once."""
@@ -239,6 +242,8 @@ class Recipe:
 
     def at(self, strength: float) -> Recipe:
         """The same recipe `strength` times as strong: 0 changes nothing, 1 is the recipe, at(a).at(b) is at(a · b)."""
+        if not is_finite(strength):
+            raise ValueError(f"strength must be a finite number, not {strength!r:.80}")
         scaled = (replace(i, strength=i.strength * strength) for i in self.interventions)
         return replace(self, interventions=tuple(scaled))
 
@@ -328,7 +333,7 @@ def added(
     direction: Direction, strength: float | None, positions: Sequence[int] | None, where: str, keep_norm: bool
 ) -> Recipe:
     """The recipe of `Direction.add`."""
-    amount = direction.natural if strength is None else float(strength)
+    amount = direction.natural if strength is None else strength
     op = "rotate" if keep_norm else "add"
     return _of(direction, positions, lambda site: Intervention(op, site, amount, direction=direction, where=where))
 

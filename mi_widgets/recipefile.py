@@ -41,6 +41,10 @@ def write(recipe: Recipe, path: str | Path) -> Path:
     from safetensors.numpy import save_file
 
     path = Path(path)
+    if path.suffix != ".json":
+        raise ValueError(
+            f"a recipe is a .json file, with its arrays in a .safetensors file beside it; not {path.name!r}"
+        )
     plain, arrays = _encode(recipe)
     large = {key: array for key, array in arrays.items() if array.nbytes > _INLINE_BYTES}
     plain["arrays"] = {
@@ -50,9 +54,12 @@ def write(recipe: Recipe, path: str | Path) -> Path:
         }
         for key, array in arrays.items()
     }
+    written = json.dumps(plain, ensure_ascii=False, indent=1).encode(
+        "utf-8"
+    )
     if large:
         save_file(large, str(path.with_suffix(".safetensors")))
-    path.write_text(json.dumps(plain, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    path.write_bytes(written + b"\n")
     return path
 
 
@@ -71,11 +78,26 @@ def read(path: str | Path) -> Recipe:
     """The recipe in a file, or a ValueError that names the file and what is wrong with it."""
     path = Path(path)
     try:
-        return _decode(json.loads(path.read_text(encoding="utf-8")), path.with_suffix(".safetensors"))
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        return _decode(data, path.with_suffix(".safetensors"))
     except KeyError as error:
         raise ValueError(f"{path} is not a whole recipe: {error} is missing") from None
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is not a recipe that can be read: {error}") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object in which no name stands twice."""
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r:.40} stands twice in one object")
+    return data
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def digest(array: np.ndarray) -> str:
@@ -139,6 +161,8 @@ def _decode(data: Any, beside: Path) -> Recipe:
     for name in (*_TABLES, "provenance"):
         if not isinstance(data[name], dict):
             raise ValueError(f"its {name} are no table but {data[name]!r:.80}")
+    if not isinstance(data["interventions"], list):
+        raise ValueError(f"its interventions are no list but {data['interventions']!r:.80}")
     arrays = _arrays(data["arrays"], beside)
     known: dict[str, dict[str, Any]] = {
         "reference": {key: Reference(texts) for key, texts in data["references"].items()},
@@ -155,12 +179,14 @@ def _decode(data: Any, beside: Path) -> Recipe:
 
 def _intervention(step: dict[str, Any], known: dict[str, dict[str, Any]]) -> Intervention:
     _closed(step, {"op", "site", "strength", "condition", *known, *_PLAIN, *_SETTINGS})
+    _whole(step, ("strength", *(name for name in _PLAIN if name in NEEDS.get(step["op"], ()))))
     step = {**step, "site": Site.from_dict(step["site"])}
     for name, table in known.items():
         if name in step:
             step[name] = table[step[name]]
     if "condition" in step:
         _closed(step["condition"], {"direction", "above", "position"})
+        _whole(step["condition"], ("above", "position"))
         gate = {**step["condition"], "direction": known["direction"][step["condition"]["direction"]]}
         step["condition"] = Condition(**gate)
     return Intervention(**step)
@@ -210,6 +236,12 @@ def _beside(path: Path) -> dict[str, np.ndarray]:
         return load_file(str(path))
     except (OSError, SafetensorError) as error:
         raise ValueError(f"its arrays are not in {path.name}: {error}") from None
+
+
+def _whole(data: dict[str, Any], needed: tuple[str, ...]) -> None:
+    absent = [name for name in needed if name not in data]
+    if absent:
+        raise KeyError(absent[0])
 
 
 def _closed(data: dict[str, Any], allowed: set[str]) -> None:

@@ -83,11 +83,12 @@ def run(
 
     def work() -> Run:
         ids = model.ids(prompt, prepend_bos)
-        edits = model.compile(recipe, Clock.of(ids))
+        moved: list[bool] = []
+        edits = [_noting(edit, moved) for edit in model.compile(recipe, Clock.of(ids))]
         hooks = as_hooks(edits)
         logits = _frozen(model, ids, edits) if freeze_attention else model.forward(ids, hooks)[0].detach()
         wrong = health(logits, lambda: _origin(model, ids, hooks))
-        said = (*_doubts(model, recipe), *_idle(recipe), *wrong)
+        said = (*_doubts(model, recipe), *_idle(recipe), *_unmoved(recipe, moved), *wrong)
         return Run(ids[0], model.labels(ids), logits, model, recipe, said)
 
     return model.do(work)
@@ -118,6 +119,26 @@ def checked(recipe: Recipe | None) -> Recipe:
     if recipe is not None and not isinstance(recipe, Recipe):
         raise TypeError(f"expected a Recipe, not a {type(recipe).__name__}; selection.switch_off() makes one")
     return recipe or Recipe()
+
+
+def _noting(edit: Edit, moved: list[bool]) -> Edit:
+    """The same edit, which notes whether it changes anything."""
+
+    def change(x: torch.Tensor, *read: torch.Tensor) -> torch.Tensor:
+        new = edit.change(x, *read)
+        moved.append(not torch.equal(new, x))
+        return new
+
+    return replace(edit, change=change)
+
+
+def _unmoved(recipe: Recipe, moved: list[bool]) -> tuple[str, ...]:
+    """A warning about steps none of which found anything to change on this prompt."""
+    live = [step for step in recipe.interventions if not step.changes_nothing]
+    if not live or any(moved):
+        return ()
+    shut = " (its condition is not met)" if any(step.condition for step in live) and not moved else ""
+    return (f"the recipe changes nothing on this prompt{shut}",)
 
 
 def _idle(recipe: Recipe) -> tuple[str, ...]:
@@ -184,6 +205,10 @@ def generate(
     Raises ValueError when the edit makes the model's output something that is no number.
     """
     model, recipe = Model.of(model), checked(recipe)
+    if not (0 <= temperature < math.inf) or max_new_tokens < 0:
+        raise ValueError(f"temperature and max_new_tokens start at 0, not {temperature!r} and {max_new_tokens!r}")
+    if isinstance(prompt, (list, tuple)) and not prompt:
+        raise ValueError("the list of prompts is empty")
     several = _are_several(prompt)
     prompts: Sequence[Any] = prompt if several else [prompt]  # type: ignore[assignment]
 

@@ -378,3 +378,8 @@ def test_the_default_model_without_a_direction(default_model: mi.Model, tmp_path
     d = mi.steer.contrast(default_model, ["I love this, it is wonderful."], ["I hate this, it is terrible."], layer=15)
     baked = baked_is_hooked(default_model, d.project_out(everywhere=True, first=True), 1e-3)
     assert torch.equal(logits(read_again(baked, tmp_path), default_model), logits(baked.model, default_model))
+
+
+def test_means_in_several_blocks_are_baked(llama: Tiny) -> None:
+    heads = mi.Selection(tuple(mi.Site("head", layer, 1) for layer in (2, 0, 1)))
+    assert mi.bake(llama.model, heads.switch_off()).label == "approximate"

@@ -100,10 +100,18 @@ def rows(model: mi.Model, texts: Sequence[str], recipe: mi.Recipe | None = None)
     return [ids[0].tolist() + [step[row] for step in steps if step[row] is not None] for row, ids in enumerate(prompts)]
 
 
+def beyond_the_window(small: Tiny, recipe: mi.Recipe) -> bool:
+    """Whether patterns are edited in a layer whose cache drops keys."""
+    return small.shape == "gemma2" and any(site.part == "pattern" and site.layer == 0 for site in recipe.sites)
+
+
 def test_a_batch_gives_each_prompt_its_own_text(small: Tiny) -> None:
     texts = (CLEAN, *OTHERS)
     for recipe in (None, *all_operations(small)):
-        if recipe is None or not any(step.prompt or step.op == "resample" for step in recipe.interventions):
+        if recipe is not None and beyond_the_window(small, recipe):
+            with pytest.raises(ValueError, match="attends to 5 tokens"):
+                rows(small.model, texts, recipe)
+        elif recipe is None or not any(step.prompt or step.op == "resample" for step in recipe.interventions):
             some = texts if recipe is None else (CLEAN, CORRUPT, CLEAN + " to")
             assert rows(small.model, some, recipe) == [with_cache(small.model, text, recipe) for text in some], recipe
 
@@ -139,6 +147,8 @@ def test_the_plain_model_and_the_bridge_generate_the_same(small: Tiny) -> None:
     bridge.do(lambda: setattr(bridge, "_plain", None))
     assert plain.do(lambda: plain.plain) is not None
     for recipe in (None, *all_operations(small)):
+        if recipe is not None and beyond_the_window(small, recipe):
+            continue
         assert with_cache(plain, CLEAN, recipe) == with_cache(bridge, CLEAN, recipe), recipe
 
 

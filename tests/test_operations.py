@@ -315,3 +315,39 @@ def test_a_direction_comes_back_from_its_file(tmp_path) -> None:  # type: ignore
     for name in ("plain", "bare"):
         with pytest.raises(ValueError, match="not a direction"):
             Direction.load(tmp_path / f"{name}.safetensors")
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        mi.Selection((head(),)).clamp(-1e6, 1e6),
+        mi.Selection((head(),)).replace(CLEAN),
+        direction(20).add(3.0).when(direction(20), 1e6),
+    ],
+    ids=["clamps nothing", "from the same prompt", "a shut gate"],
+)
+def test_an_edit_that_finds_nothing_to_change_says_so(llama: Tiny, recipe: mi.Recipe) -> None:
+    run = mi.run(llama.model, CLEAN, recipe)
+    assert torch.equal(run.logits, mi.run(llama.model, CLEAN).logits)
+    assert any("changes nothing on this prompt" in said for said in run.warnings)
+    assert not mi.run(llama.model, CLEAN, direction(20).add(3.0)).warnings
+
+
+def test_a_shut_gate_hides_no_mistake(llama: Tiny) -> None:
+    shut = direction(20), 1e6
+    for recipe in (
+        mi.Selection((head(99),)).scale(2).when(*shut),
+        direction(7).add(3.0).when(*shut),
+        direction(20).add(1.0, [99]).when(*shut),
+        mi.Selection((head(99),)).scale(2).at(0),
+    ):
+        with pytest.raises(ValueError):
+            mi.run(llama.model, CLEAN, recipe)
+
+
+@pytest.mark.parametrize("number", [10**400, "2", None, float("nan")], ids=str)
+def test_a_number_that_is_none_is_refused_in_words(number: object) -> None:
+    d, heads = direction(20), mi.Selection((head(),))
+    for work in (lambda: d.add().at(number), lambda: heads.scale(number), lambda: d.when(d, number)):  # type: ignore[arg-type]
+        with pytest.raises(ValueError):
+            work()

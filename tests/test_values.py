@@ -538,6 +538,26 @@ def test_a_tampered_vector_is_refused(tmp_path: Path) -> None:
         Recipe.load(path)
 
 
+def test_a_name_that_stands_twice_and_numbers_that_are_none_are_refused(tmp_path: Path) -> None:
+    path = everything().save(tmp_path / "recipe.json")
+    text = path.read_text("utf-8")
+    for change in (('"strength": 1.0', '"strength": 1.0, "strength": 50.0'), ('"prompt": "p"', '"prompt": NaN')):
+        assert change[0] in text
+        path.write_text(text.replace(*change, 1), "utf-8")
+        with pytest.raises(ValueError, match=r"recipe\.json"):
+            Recipe.load(path)
+
+
+def test_a_recipe_is_saved_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = everything().save(tmp_path / "recipe.json")
+    before = path.read_bytes()
+    with pytest.raises(ValueError):
+        Recipe((Intervention("replace", HEAD, prompt="half \ud800"),)).save(path)
+    with pytest.raises(ValueError, match=r"\.json file"):
+        everything(3000).save(tmp_path / "recipe.safetensors")
+    assert path.read_bytes() == before
+
+
 def test_a_vector_file_of_another_recipe_is_refused(tmp_path: Path) -> None:
     from safetensors.numpy import load_file, save_file
 
@@ -568,7 +588,8 @@ def spoiled(data: dict[str, Any]) -> list[Any]:
             {"site": {"kind": "head"}}, {"site": []}, {"site": {**step["site"], "file": "/etc/passwd"}},
         )),
         *({**data, "interventions": [{k: v for k, v in step.items() if k != left_out}]} for left_out in ("op", "site")),
-        {**data, "interventions": "zero"},
+        *({**data, "interventions": wrong} for wrong in ("zero", {}, "")),
+        {**data, "interventions": [{k: v for k, v in step.items() if k != "strength"}]},
         {**data, "references": [1]},
         {**data, "references": {key: ["other texts"] for key in data["references"]}},
         {**data, "references": {key: "abc" for key in data["references"]}},

@@ -86,7 +86,7 @@ def _draw(model: Model, recipe: Recipe, rng: random.Random, length: int | None, 
     moved: dict[Site, Site] = {}
     for site in _cells(recipe):
         taken = [_absolute(place, length) for place in (*recipe.sites, *moved.values())]
-        others = [place for place in _others(model, site, length, reach) if not _meets(place, taken)]
+        others = [place for place in _others(model, site, length, reach) if not _meets(_absolute(place, length), taken)]
         if not others:
             return Recipe()
         moved[site] = rng.choice(others)
@@ -125,7 +125,10 @@ def _others(model: Model, site: Site, length: int | None, reach: int) -> list[Si
     indices: Span = [None] if site.index is None else range(model.count(site) or 0)
     positions: Span = [site.position]
     if site.position is not None and length is not None:
-        positions = [p for p in range(1, length) if p != site.position % length]
+        own = site.position % length
+        least = 1 if site.key is None else max(1, site.key % length)  # a query sees keys up to its own position
+        places = [p for p in range(least, length) if p != own]
+        positions = places if site.position >= 0 else [p - length for p in places]  # so in prompts of every length
     return [
         replace(site, layer=layer, index=index, position=position)
         for layer in layers

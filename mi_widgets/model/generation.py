@@ -34,6 +34,7 @@ def stream(
     are drawn with a generator of each row's own, of seed, seed + 1, … Raises ValueError where logits are no numbers.
     """
     batch = _Batch(model, prompts, recipe)
+    batch.refuse_lost_keys(most)
     draws = [torch.Generator(device=ids.device).manual_seed(seed + row) for row, ids in enumerate(prompts)]
     ends, over = model.end_ids, [False] * len(prompts)
     limit = getattr(model.twin.cfg, "n_ctx", None)
@@ -82,6 +83,18 @@ class _Batch:
             for clock, pad in zip(self.clocks, self.pads, strict=True):
                 clock.offset += self.fresh.shape[1] - (pad if clock.offset == 0 else 0)
         return out.logits[:, -1].float()
+
+    def refuse_lost_keys(self, most: int) -> None:
+        """A cache that slides drops keys, and then a pattern's columns are no positions any more."""
+        config = self.model.twin.original_model.config
+        window, kinds = getattr(config, "sliding_window", None), getattr(config, "layer_types", None)
+        edited = [int(name.split(".")[1]) for name, _ in self.hooks if name.endswith("pattern")]
+        sliding = [layer for layer in edited if kinds is None or kinds[layer] == "sliding_attention"]
+        if window and sliding and self.length + most > window:
+            raise ValueError(
+                f"layer {sliding[0]} of {self.model.name} attends to {window} tokens: with its patterns edited, prompt "
+                f"and new tokens together may be no more than that, not {self.length + most}"
+            )
 
     def take(self, new: Sequence[int]) -> None:
         """One more token in each row."""

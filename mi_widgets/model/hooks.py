@@ -102,10 +102,12 @@ def family(model: Model, kind: str, part: str, layers: Iterable[int] | None = No
 
 def compile_recipe(model: Model, recipe: Recipe, clock: Clock) -> list[Edit]:
     """The edits of a recipe, in its order; strength 0 compiles to nothing."""
+    for step in recipe.interventions:
+        check_site(model, step.site)
     steps = [step for step in recipe.interventions if step.strength != 0]
-    gates = {step.condition for step in steps if step.condition}
-    shut = {gate for gate in gates if not _fires(model, gate, clock)}
-    return [edit for step in steps if step.condition not in shut for edit in _compile(model, step, clock)]
+    compiled = [(step.condition, _compile(model, step, clock)) for step in steps]  # a shut gate hides no mistake
+    shut = {gate for gate in {gate for gate, _ in compiled if gate} if not _fires(model, gate, clock)}
+    return [edit for gate, edits in compiled if gate not in shut for edit in edits]
 
 
 def _fires(model: Model, gate: Condition, clock: Clock) -> bool:

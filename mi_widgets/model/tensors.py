@@ -240,9 +240,9 @@ class Tensors:
         name = f"{path}.bias"
         if name in self._now:
             return
-        for flag in (flag for flag in _BIAS_FLAGS if getattr(self.config, flag, None) is False):
+        for flag in (flag for flag in _BIAS_FLAGS if hasattr(self.config, flag)):
             config = copy.deepcopy(self.config)
-            setattr(config, flag, True)
+            setattr(config, flag, True)  # perhaps it is, for another block's sake
             if name in twin.named_tensors(twin.blank(self._type, config)):
                 self.config = config
                 weight = self._now[f"{path}.weight"]

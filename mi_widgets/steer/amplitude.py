@@ -57,7 +57,7 @@ def switch_off(
 
 def scale(selection: Selection | Iterable[Site], factor: float) -> Recipe:
     """Multiply each activation by `factor`: 0 is zero, 1 changes nothing, 2 is twice as strong."""
-    return _each(selection, lambda site: Intervention("scale", site, amount=float(factor)))
+    return _each(selection, lambda site: Intervention("scale", site, amount=factor))
 
 
 def clamp(selection: Selection | Iterable[Site], low: float | None = None, high: float | None = None) -> Recipe:

@@ -43,7 +43,7 @@ _NEVER = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Baked:
     """A recipe as edited weights, and how far they are from it.
 
@@ -64,6 +64,9 @@ class Baked:
     recipe: Recipe
     model: Any = field(default=None, repr=False)
     tokenizer: Any = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        return f"Baked({self})"
 
     def __str__(self) -> str:
         return "\n".join([f"{self.label}{self._measured()}", *(f"  {reason}" for reason in self.reasons)])
