@@ -54,9 +54,7 @@ def write(recipe: Recipe, path: str | Path) -> Path:
         }
         for key, array in arrays.items()
     }
-    written = json.dumps(plain, ensure_ascii=False, indent=1).encode(
-        "utf-8"
-    )
+    written = json.dumps(plain, ensure_ascii=False, indent=1).encode("utf-8")
     if large:
         save_file(large, str(path.with_suffix(".safetensors")))
     path.write_bytes(written + b"\n")

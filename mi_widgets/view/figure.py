@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _BLUE, _ORANGE, _GREY = "#2166ac", "#b35806", "#9a9a9a"
 _SIGNED = [[0, _ORANGE], [0.5, "#f7f7f7"], [1, _BLUE]]
-_MOST_TICKS = 48
+_MOST_TICKS, _MOST_ROWS = 48, 16
 _ESTIMATED = "Framed cells are estimates, the others exact."
 _COLLAPSED = "Crossed: the edit broke the model there."
 
@@ -64,7 +64,7 @@ def _heatmap(grid: Grid) -> go.Figure:
         _cross(figure, crossed[1], crossed[0])
     if _has_strokes(grid):
         _stroke(figure, cols, grid.provenance["natural"])
-    figure.update_yaxes(title=rows.name, autorange="reversed", **(_ticks(rows) if len(grid.axes) == 2 else {}))
+    figure.update_yaxes(title=rows.name, autorange="reversed", **(_ticks(rows, _MOST_ROWS) if len(grid.axes) == 2 else {}))
     figure.update_xaxes(title=cols.name, **_ticks(cols))
     return _framed(figure, grid)
 
@@ -101,8 +101,8 @@ def _plain(values: np.ma.MaskedArray) -> np.ndarray:
     return np.ma.filled(values.astype(float), np.nan)
 
 
-def _ticks(axis: Axis) -> dict[str, Any]:
-    step = -(-len(axis) // _MOST_TICKS)
+def _ticks(axis: Axis, most: int = _MOST_TICKS) -> dict[str, Any]:
+    step = -(-len(axis) // most)
     places = list(range(0, len(axis), step))
     return {"tickvals": places, "ticktext": [_escaped(axis.labels[i]) or "∅" for i in places]}
 

@@ -33,7 +33,8 @@ def program(
     if model is None:
         if flavour == "huggingface":
             raise ValueError(
-                "which modules carry what is known with the model: recipe.code(model=model, flavour='huggingface')"
+                "plain Hugging Face code needs the model, whose modules it names: "
+                "recipe.code(model=model, flavour='huggingface')"
             )
         return TransformerLens(recipe, prompt, vectors).text()
     model = Model.of(model)
