@@ -154,6 +154,8 @@ class Intervention:
             raise ValueError(f"{self.site} names its position: where and spare_first are for sites that name none")
         if self.where != "all" and self.op == "delta":
             raise ValueError("a delta of a weight acts at all positions")
+        if self.op == "mean" and self.site.part == "pattern":
+            raise ValueError(f"{self.site} has no mean over texts of other lengths; scale it, or set it to zero")
         if self.direction is not None and self.site.part == "pattern":
             raise ValueError(f"{self.op!r} needs a site with directions; {self.site} is a pattern, which has none")
         if self.everywhere and (self.op != "project_out" or self.site.kind != "residual"):

@@ -346,7 +346,6 @@ def test_what_has_no_code_is_refused_in_words(llama: Tiny) -> None:
         recipe.code(CLEAN, model, "jax")
     for refused, why in (
         (once("zero", head(), where="generated"), "generates no text"),
-        (once("mean", head(part="pattern"), reference=mi.Reference(OTHERS)), "has no mean"),
         (mi.steer.scale([head(layer=9)], 0), "layers 0 to 2"),
         (once("zero", head(position=40)), "touches nothing"),
         (once("replace", head(), prompt="a b"), "cannot be taken from"),

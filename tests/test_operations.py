@@ -107,6 +107,13 @@ def test_a_head_that_looks_at_nothing_writes_nothing(small: Tiny) -> None:
     )
 
 
+def test_a_pattern_has_neither_a_mean_nor_directions() -> None:
+    with pytest.raises(ValueError, match="has no mean"):
+        mi.Selection((head(part="pattern"),)).switch_off(reference=OTHERS)
+    with pytest.raises(ValueError, match="is a pattern"):
+        once("add", head(part="pattern"), amount=1.0, direction=direction(tiny.D_HEAD))
+
+
 def test_a_cut_that_cuts_nothing_is_refused(llama: Tiny) -> None:
     with pytest.raises(ValueError, match="sees only keys"):
         mi.run(llama.model, CLEAN, mi.Selection((head(),)).knock_out([(2, 5)]))

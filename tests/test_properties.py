@@ -29,7 +29,7 @@ SHAPE = "llama"
 LONG = (CORRUPT, OTHERS[2] + " and then it slept again in the old garden.")
 WIDTHS = {"W_Q": (20, 24), "W_K": (20, 12), "W_V": (20, 12), "W_O": (24, 20), "W_in": (20, 28), "W_out": (28, 20)}
 WITHIN = 1e-4
-FEW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 MANY = settings(FEW, max_examples=500)
 
 numbers = st.floats(-2, 2, width=32)

@@ -518,8 +518,6 @@ def _scale(model: Model, step: Intervention, clock: Clock) -> Function:
 
 def _mean(model: Model, step: Intervention, clock: Clock) -> Function:
     assert step.reference is not None
-    if step.site.part == "pattern":
-        raise ValueError(f"{step.site} has no mean over texts of other lengths; scale it, or set it to zero")
     first, rest = own(model.means(step.reference, step.site), step.site)
 
     def function(x: torch.Tensor, positions: range) -> torch.Tensor:

@@ -54,8 +54,11 @@ class Program(ABC):
             raise ValueError(f"the recipe names the dtype {self.dtype!r:.40}; models come in {', '.join(_DTYPES)}")
         self.vectors = vectors
         self.steps = sorted((step for step in recipe.interventions if step.strength != 0), key=_turn)
-        for step in recipe.interventions:
-            _refuse(step)
+        later = [step for step in recipe.interventions if step.where == "generated"]
+        if later:
+            raise ValueError(
+                f"{later[0]} touches nothing in a run, which generates no text, so there is no code for it"
+            )
         if model is not None:
             model.hooks(recipe, self.prompt)  # refuses what the model lacks and what touches nothing
         gates = [step.condition.direction for step in self.steps if step.condition]
@@ -327,14 +330,6 @@ def _other(step: Intervention) -> Other | None:
     if step.op == "resample" and step.reference is not None and step.seed is not None:
         return step.reference, step.seed
     return step.prompt
-
-
-def _refuse(step: Intervention) -> None:
-    """Refuse what has no meaning in a run."""
-    if step.where == "generated":
-        raise ValueError(f"{step} touches nothing in a run, which generates no text, so there is no code for it")
-    if step.op == "mean" and step.site.part == "pattern" and step.strength:
-        raise ValueError(f"{step.site} has no mean over texts of other lengths; scale it, or set it to zero")
 
 
 def _prompt(prompt: Any) -> str | list[int]:
