@@ -64,7 +64,8 @@ def _heatmap(grid: Grid) -> go.Figure:
         _cross(figure, crossed[1], crossed[0])
     if _has_strokes(grid):
         _stroke(figure, cols, grid.provenance["natural"])
-    figure.update_yaxes(title=rows.name, autorange="reversed", **(_ticks(rows, _MOST_ROWS) if len(grid.axes) == 2 else {}))
+    named = _ticks(rows, _MOST_ROWS) if len(grid.axes) == 2 else {}
+    figure.update_yaxes(title=rows.name, autorange="reversed", **named)
     figure.update_xaxes(title=cols.name, **_ticks(cols))
     return _framed(figure, grid)
 
