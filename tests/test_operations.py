@@ -358,3 +358,8 @@ def test_a_number_that_is_none_is_refused_in_words(number: object) -> None:
     for work in (lambda: d.add().at(number), lambda: heads.scale(number), lambda: d.when(d, number)):  # type: ignore[arg-type]
         with pytest.raises(ValueError):
             work()
+
+
+def test_a_direction_out_of_a_single_token_is_refused(llama: Tiny) -> None:
+    with pytest.raises(ValueError, match="position 0 is spared"):
+        mi.run(llama.model, [5], direction(20).project_out())

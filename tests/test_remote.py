@@ -176,3 +176,8 @@ def test_where_an_engine_takes_another_tensor_nothing_is_served(small: Tiny) -> 
 
 def test_nothing_is_nothing(llama: Tiny) -> None:
     assert once("scale", head(), amount=1.0).to_vllm(llama.model) == Served({})
+
+
+def test_numbers_that_no_spec_can_hold_are_missing(llama: Tiny) -> None:
+    served = mi.Selection((mi.Site("ffn", 1),)).scale(1e308).at(10).to_vllm(llama.model)
+    assert not served.specs and "too large" in served.missing[0]

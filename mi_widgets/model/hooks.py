@@ -259,6 +259,8 @@ def _compile(model: Model, step: Intervention, clock: Clock) -> list[Edit]:
     if step.prompt is not None and clock.bare and clock.ids is not None:
         first = first_difference(clock.ids, model.ids(step.prompt)[0].tolist())
     function, span = _FUNCTIONS[step.op](model, step, clock), (step.where, int(step.spare_first))
+    if clock.length == 1 and step.spare_first and not clock.grows:
+        raise ValueError(f"{step} touches nothing: position 0 is spared, and the prompt has one token")
     edit = _at(step.site, function, clock, step.strength, first, span, row=step.op == "knock_out")
     return [replace(edit, hook=hook, layer=layer) for hook, layer in writers(model)] if step.everywhere else [edit]
 

@@ -52,6 +52,8 @@ def threshold(positive: Sequence[float] | np.ndarray, negative: Sequence[float] 
     """
     up, down = (np.asarray(side, dtype=float).ravel() for side in (positive, negative))
     every = np.unique(np.concatenate([up, down]))
+    if not np.isfinite(every).all():
+        raise ValueError("scores must be finite numbers; mi.steer.scores gives those of prompts")
     if not len(up) or not len(down) or len(every) < 2:
         raise ValueError("a threshold needs scores on both sides that are not all the same")
     middles, gaps = (every[1:] + every[:-1]) / 2, np.diff(every)
@@ -68,6 +70,8 @@ def firing(
     …, "neutral": mi.steer.neutral()}; without plain texts among them a gate looks better than it is.
     """
     gate = _condition(gated)
+    if not isinstance(sets, Mapping) or not sets:
+        raise ValueError('sets are named lists of prompts, such as {"neutral": mi.steer.neutral()}')
     rates = {}
     for name, prompts in sets.items():
         found = scores(model, gate.direction, prompts, gate.position, prepend_bos)

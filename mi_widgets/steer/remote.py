@@ -69,6 +69,8 @@ class _Map:
         raise NoPlace("a hook takes one spec, and another step has it at other positions")
 
     def spec(self) -> dict[str, Any]:
+        if not (np.isfinite(self.factor) and np.isfinite(self.value).all()):
+            raise NoPlace("the numbers are too large for a spec")
         where = {} if self.positions is None else {"pos": list(self.positions)}
         if not np.any(self.value):
             return {"op": "suppress", **where} if self.factor == 0 else {"op": "scale", "factor": self.factor, **where}
@@ -138,6 +140,8 @@ def _positions(step: Intervention, length: int | None) -> tuple[int, ...] | None
     if length is None:
         raise NoPlace("which positions these are is known with the prompt: recipe.to_vllm(model, prompt)")
     if position is None:
+        if step.spare_first and length == 1:
+            raise ValueError(f"{step} touches nothing: position 0 is spared, and the prompt has one token")
         return tuple(range(int(step.spare_first), length))
     if not -length <= position < length:
         raise ValueError(f"{step.site} touches nothing: the prompt has {length} tokens")
