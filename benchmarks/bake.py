@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 import mi_widgets as mi
 from mi_widgets.delta import Delta
 from mi_widgets.intervention import Intervention
-from mi_widgets.model.hooks import weight_shape
+from mi_widgets.model.places import weight_shape
 
 LAYER, WIDTH = 1, 64
 _GROUPED = {

@@ -11,7 +11,8 @@ import torch
 
 from .intervention import Intervention, Recipe
 from .model import Model, Read, first_difference, hook_name
-from .model.hooks import Clock, Edit, as_hooks, of_rows
+from .model.clock import Clock
+from .model.hooks import Edit, as_hooks, of_rows
 from .model.tokens import Prompt, token_at
 from .site import Site
 from .task import FIRST_DIFFERENCE, LAST, METRICS, Pair

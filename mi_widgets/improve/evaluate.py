@@ -17,7 +17,8 @@ import torch
 from ..card import Card
 from ..intervention import Recipe
 from ..model import Model
-from ..model.hooks import Clock, as_hooks
+from ..model.clock import Clock
+from ..model.hooks import as_hooks
 from ..run import Run, checked, pair_reader, run
 from ..steer import neutral
 from ..task import Pair, Task

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..intervention import Intervention, Recipe
 from ..model import Model
-from ..model.hooks import Clock, as_hooks
+from ..model.clock import Clock
+from ..model.hooks import as_hooks
 from ..model.tokens import batches
 from ..progress import Progress, ticker
 from ..run import pair_reader

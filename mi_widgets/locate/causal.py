@@ -38,7 +38,7 @@ import torch
 from ..grid import Grid
 from ..intervention import Recipe
 from ..model import Model, Plan, family
-from ..model.hooks import check_site
+from ..model.places import check_site
 from ..model.sweep import MOST_TOKENS, megabytes
 from ..progress import Progress, Tick, ticker
 from ..reference import Reference

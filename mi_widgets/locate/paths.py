@@ -27,7 +27,7 @@ import torch
 
 from ..grid import Axis, Grid
 from ..model import Model, hook_name, path
-from ..model.hooks import check_site
+from ..model.places import check_site
 from ..progress import Progress, ticker
 from ..site import Site
 from ..task import Pair, Task

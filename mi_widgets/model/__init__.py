@@ -1,23 +1,11 @@
 """The model room: the only one that knows TransformerBridge, hook names and hook closures."""
 
+from .clock import first_difference
 from .descent import descend
 from .fingerprint import Fingerprint, WeightsChanged
 from .gate import Model, load
-from .hooks import (
-    Edit,
-    addition,
-    around,
-    family,
-    first_difference,
-    hook_name,
-    knock_out,
-    own,
-    put,
-    shift,
-    weight_input,
-    weight_shape,
-    writers,
-)
+from .hooks import Edit, addition, knock_out, put, shift
+from .places import around, family, hook_name, own, weight_input, weight_shape, writers
 from .plain import Addresses, place
 from .recording import Recording
 from .served import served_hook, validated

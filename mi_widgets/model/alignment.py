@@ -9,7 +9,7 @@ import torch
 from transformer_lens.tools.analysis.interchange import fit_das
 
 from .backward import freeze
-from .hooks import hook_name
+from .places import hook_name
 
 if TYPE_CHECKING:
     from ..site import Site

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..intervention import Recipe
-from .hooks import family
+from .places import family
 from .readout import edits, scaled
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from transformer_lens.model_bridge.generalized_components.position_embeddings_at
 )
 
 from ..site import Site
-from .hooks import attached, check_site
+from .hooks import attached
+from .places import check_site
 from .readout import contribution, rows
 
 if TYPE_CHECKING:

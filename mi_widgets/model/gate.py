@@ -21,7 +21,8 @@ from transformer_lens.model_bridge import TransformerBridge
 from ..intervention import Recipe
 from ..reference import Reference
 from ..site import Site
-from . import checkpoint, generation, hooks, plain, readout, recording, sweep, tensors, tokens, twin
+from . import checkpoint, generation, hooks, places, plain, readout, recording, sweep, tensors, tokens, twin
+from .clock import Clock
 from .fingerprint import Fingerprint, WeightsChanged, checksum, hooks_on, pulse
 from .hooks import Change
 from .recording import Recording
@@ -335,9 +336,9 @@ class Model:
         """
         return readout.logits(self, x, tokens)
 
-    def compile(self, recipe: Recipe | None, clock: hooks.Clock | None = None) -> list[hooks.Edit]:
+    def compile(self, recipe: Recipe | None, clock: Clock | None = None) -> list[hooks.Edit]:
         """The edits of a recipe; a clock with the prompt's length lets positions outside it be refused."""
-        return self.do(lambda: hooks.compile_recipe(self, recipe or Recipe(), clock or hooks.Clock()))
+        return self.do(lambda: hooks.compile_recipe(self, recipe or Recipe(), clock or Clock()))
 
     def hooks(self, recipe: Recipe, prompt: Prompt | None = None) -> list[tuple[str, Any]]:
         """The recipe as [(hook name, function)] for a forward pass of any bridge of this model.
@@ -345,7 +346,7 @@ class Model:
         prompt: what will be run; without it positions are counted in whatever the hook sees, and conditions and
         resampling are refused. For generation use `mi.generate`, which keeps count while a cache grows.
         """
-        clock = None if prompt is None else hooks.Clock.of(self.ids(prompt))
+        clock = None if prompt is None else Clock.of(self.ids(prompt))
         return hooks.as_hooks(self.compile(recipe, clock))
 
     def capture(
@@ -377,7 +378,7 @@ class Model:
 
             return look
 
-        edits = hooks.as_hooks(self.compile(recipe, hooks.Clock.of(ids)))
+        edits = hooks.as_hooks(self.compile(recipe, Clock.of(ids)))
         last = self.last_logits(ids, [*edits, *((name, keeper(name)) for name in names)])
         silent = [name for name in names if name not in kept]
         if silent:
@@ -398,7 +399,7 @@ class Model:
         Tokens of the reference texts, the first of each left out. Kept for reuse. Cost: the blocks up to the weight's,
         once over all texts.
         """
-        name = hooks.weight_input(site)
+        name = places.weight_input(site)
 
         def gather() -> dict[str, torch.Tensor]:
             batches = tokens.batches([self.ids(text) for text in reference.texts])
@@ -416,7 +417,7 @@ class Model:
         def catch() -> dict[str, torch.Tensor]:
             return {member: x[0] for member, x in self.capture(self.ids(prompt), family).items()}
 
-        return self._recall(("prompt", prompt, family[0]), catch)[hooks.hook_name(site)]
+        return self._recall(("prompt", prompt, family[0]), catch)[places.hook_name(site)]
 
     def means(self, reference: Reference, site: Site) -> torch.Tensor:
         """Means [2, ...] of a site's hook over reference texts: of position 0, and of all other positions pooled."""
@@ -426,11 +427,11 @@ class Model:
             runs = [self.capture(self.ids(text), family) for text in reference.texts]
             return {member: _first_and_rest([run[member][0] for run in runs]) for member in family}
 
-        return self._recall(("mean", reference.hash, family[0]), average)[hooks.hook_name(site)]
+        return self._recall(("mean", reference.hash, family[0]), average)[places.hook_name(site)]
 
     def _family(self, site: Site) -> list[str]:
         """The site's hook in every layer that has it: one pass catches them all."""
-        return [name for name in hooks.family(self, site.kind, site.part) if name in self.points]
+        return [name for name in places.family(self, site.kind, site.part) if name in self.points]
 
     def _recall(
         self, key: tuple[str, str | tuple[int, ...], str], make: Callable[[], dict[str, torch.Tensor]]
@@ -457,7 +458,7 @@ class Model:
         """Prompts of one length, ids [batch, pos], in one pass; `names`: hooks whose activations are kept in `seen`."""
         if len(ids) > 1 and recipe is not None and any(step.condition for step in recipe.interventions):
             return [one for row in ids.split(1) for one in self.record_all(row, recipe, names)]
-        clock = hooks.Clock.of(ids[:1])
+        clock = Clock.of(ids[:1])
         return recording.record(self, ids, self.compile(recipe, clock), clock, names)
 
     def sweep(

@@ -14,7 +14,8 @@ import torch
 
 from ..intervention import Recipe
 from . import plain
-from .hooks import Clock, attached, compile_recipe, of_rows
+from .clock import Clock
+from .hooks import attached, compile_recipe, of_rows
 
 if TYPE_CHECKING:
     from .gate import Model

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..site import Site
-from .hooks import family, hook_name
+from .places import family, hook_name
 
 if TYPE_CHECKING:
     from .gate import Model

@@ -19,7 +19,7 @@ from transformers.pytorch_utils import Conv1D
 
 from ..site import Site
 from . import twin
-from .hooks import hook_name
+from .places import hook_name
 
 if TYPE_CHECKING:
     from .gate import Model

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..intervention import Recipe
-from .hooks import Clock, as_hooks, attached
+from .clock import Clock
+from .hooks import as_hooks, attached
 
 if TYPE_CHECKING:
     from .gate import Model

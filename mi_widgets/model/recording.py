@@ -17,7 +17,9 @@ import torch
 from transformer_lens.model_bridge.generalized_components.attention import AttentionBridge
 from transformer_lens.model_bridge.generalized_components.block import BlockBridge, ParallelBlockBridge
 
-from .hooks import Clock, Edit, as_hooks, rebuilt
+from .clock import Clock
+from .hooks import Edit, as_hooks
+from .places import rebuilt
 
 if TYPE_CHECKING:
     from .gate import Model

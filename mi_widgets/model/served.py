@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from transformer_lens.model_bridge.sources.vllm.intervention_specs import validate_spec
 
 from ..site import Site
-from .hooks import check_site
+from .places import check_site
 from .tensors import NoPlace, embedding_factor
 
 if TYPE_CHECKING:

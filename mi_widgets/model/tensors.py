@@ -18,7 +18,7 @@ from transformers.pytorch_utils import Conv1D
 
 from ..site import Site
 from . import twin
-from .hooks import hook_name, weight_shape
+from .places import hook_name, weight_shape
 from .plain import joint, place
 
 if TYPE_CHECKING:

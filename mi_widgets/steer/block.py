@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..model import Model, hook_name, weight_shape
-from ..model.hooks import check_site
+from ..model.places import check_site
 from ..site import PARTS, Site
 
 Objects = str | int | Iterable[Site | int]

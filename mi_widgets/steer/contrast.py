@@ -23,7 +23,7 @@ import numpy as np
 from ..direction import Direction
 from ..intervention import Recipe
 from ..model import Model, own
-from ..model.hooks import check_site
+from ..model.places import check_site
 from ..model.tokens import Prompt
 from ..selection import Selection
 from ..site import Site

@@ -19,7 +19,8 @@ import torch
 from ..delta import Delta
 from ..intervention import Intervention, Recipe
 from ..model import Model, descend, hook_name, shift, weight_input
-from ..model.hooks import as_hooks, check_site
+from ..model.hooks import as_hooks
+from ..model.places import check_site
 from ..model.tokens import batches, token_at
 from ..progress import Progress, ticker
 from ..reference import Reference

@@ -10,7 +10,7 @@ import torch
 
 from ..model import Model
 from ..model.alignment import align
-from ..model.hooks import check_site
+from ..model.places import check_site
 from ..run import pair_ids, pair_reader, role_positions
 from ..site import Site
 from ..subspace import Subspace

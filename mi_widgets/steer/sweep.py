@@ -18,7 +18,8 @@ from ..direction import Direction
 from ..grid import Axis, Grid
 from ..intervention import Recipe
 from ..model import Model, Read
-from ..model.hooks import Clock, as_hooks
+from ..model.clock import Clock
+from ..model.hooks import as_hooks
 from ..progress import Progress, ticker
 from ..run import COLLAPSED, evenness, pair_reader
 from ..task import Pair, Task
