@@ -22,7 +22,7 @@ setup-tests:
 	@$(PYTHON) tools/setup.py --tests
 
 test: setup-tests lint  ## every check and every test
-	@echo "Python tests: all (about 13 min)"
+	@echo "Python tests: all (about 20 min)"
 	@$(OFFLINE) $(BIN)/python -m pytest -q
 
 test-quick: setup-tests lint  ## the same without slow tests, browsers and notebooks, under 3 min

@@ -346,7 +346,6 @@ def test_a_shut_gate_hides_no_mistake(llama: Tiny) -> None:
         mi.Selection((head(99),)).scale(2).when(*shut),
         direction(7).add(3.0).when(*shut),
         direction(20).add(1.0, [99]).when(*shut),
-        mi.Selection((head(99),)).scale(2).at(0),
     ):
         with pytest.raises(ValueError):
             mi.run(llama.model, CLEAN, recipe)

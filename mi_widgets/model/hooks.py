@@ -44,8 +44,6 @@ class Edit:
 
 def compile_recipe(model: Model, recipe: Recipe, clock: Clock) -> list[Edit]:
     """The edits of a recipe, in its order; strength 0 compiles to nothing."""
-    for step in recipe.interventions:
-        check_site(model, step.site)
     steps = [step for step in recipe.interventions if step.strength != 0]
     compiled = [(step.condition, _compile(model, step, clock)) for step in steps]  # a shut gate hides no mistake
     shut = {gate for gate in {gate for gate, _ in compiled if gate} if not _fires(model, gate, clock)}
