@@ -116,7 +116,11 @@ def _encode(recipe: Recipe) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     arrays: dict[str, np.ndarray] = {}
 
     def kept(array: np.ndarray | None) -> str | None:
-        return None if array is None else (arrays.setdefault(key := digest(array), array), key)[1]
+        if array is None:
+            return None
+        key = digest(array)
+        arrays[key] = array
+        return key
 
     plain = {
         "format": _FORMAT,

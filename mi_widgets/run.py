@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from .intervention import Intervention, Recipe
-from .model import Model, Read, first_difference, hook_name
+from .model import Model, Read, family, first_difference
 from .model.clock import Clock
 from .model.hooks import Edit, as_hooks, of_rows
 from .model.tokens import Prompt, token_at
@@ -97,11 +97,12 @@ def run(
 
 def _frozen(model: Model, ids: torch.Tensor, edits: Sequence[Edit]) -> torch.Tensor:
     """Logits [pos, d_vocab] of an edited run whose heads look where those of the unedited run beside it look."""
-    site = Site("head", 0, 0, "pattern")
-    names = [name for layer in range(model.n_layers) if (name := hook_name(replace(site, layer=layer))) in model.points]
+    names = [name for name in family(model, "head", "pattern") if name in model.points]
     if not names:
         raise ValueError(f"{model.name} has no attention patterns to freeze")
-    model.compile(Recipe((Intervention("zero", site),)))  # refuses a model whose patterns no edit reaches
+    model.compile(
+        Recipe((Intervention("zero", Site("head", 0, 0, "pattern")),))
+    )  # refuses a model whose patterns no edit reaches
     freeze = [(name, lambda x, hook: x[:1].expand_as(x)) for name in names]
     return model.forward(ids.expand(2, -1), [*freeze, *of_rows(model.points, [(1, edits)])])[1].detach()
 
@@ -152,17 +153,13 @@ def _idle(recipe: Recipe) -> tuple[str, ...]:
 
 def _origin(model: Model, ids: torch.Tensor, hooks: Sequence[tuple[str, Any]]) -> str:
     """Where in a run the numbers first end: "from block 3 on". Cost: one more forward pass."""
-    sound: dict[int, bool] = {}
+    sound: list[bool] = []  # block by block
 
-    def listen(layer: int) -> Any:
-        def look(x: torch.Tensor, hook: Any) -> None:
-            sound[layer] = bool(torch.isfinite(x).all())
+    def listen(x: torch.Tensor, hook: Any) -> None:
+        sound.append(bool(torch.isfinite(x).all()))
 
-        return look
-
-    names = {layer: hook_name(Site("residual", layer, part="post")) for layer in range(model.n_layers)}
-    model.last_logits(ids, [*hooks, *((name, listen(layer)) for layer, name in names.items())])
-    first = next((layer for layer, whole in sound.items() if not whole), None)
+    model.last_logits(ids, [*hooks, *((name, listen) for name in family(model, "residual", "post"))])
+    first = next((layer for layer, whole in enumerate(sound) if not whole), None)
     return "only after the last block" if first is None else f"from block {first} on"
 
 

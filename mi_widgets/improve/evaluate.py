@@ -17,8 +17,7 @@ import torch
 from ..card import Card
 from ..intervention import Recipe
 from ..model import Model
-from ..model.clock import Clock
-from ..model.hooks import as_hooks
+from ..progress import Progress, ticker
 from ..run import Run, checked, pair_reader, run
 from ..steer import neutral
 from ..task import Pair, Task
@@ -35,7 +34,7 @@ def evaluate(
     metric: str | Callable[[Run], float] | None = None,
     controls: int = 20,
     seed: int = 0,
-    progress: bool | Callable[[int, int], None] = True,
+    progress: Progress = True,
 ) -> Card:
     """The Card of a recipe on a task's `report` split.
 
@@ -52,7 +51,7 @@ def evaluate(
     rivals = model.do(lambda: draw_controls(model, recipe, controls, seed, _shortest(model, items)))
     if not rivals:
         raise ValueError("there are no other places to draw a control from; use fewer cells")
-    tick = progress if callable(progress) else _bar(len(items), progress)
+    tick = ticker(progress, "item")
     rows = []
     for number, pair in enumerate(items):
         rows.append(model.do(lambda pair=pair: _measure(model, metric, pair, [recipe, *rivals])))
@@ -140,8 +139,7 @@ def side_effects(model: Model, recipe: Recipe) -> dict[str, float]:
     for text in neutral():
         ids = model.ids(text)
         before = model.forward(ids)[0].float().log_softmax(-1)
-        edits = as_hooks(model.compile(recipe, Clock.of(ids)))
-        after = model.forward(ids, edits)[0].float().log_softmax(-1)
+        after = model.forward(ids, model.hooks(recipe, ids))[0].float().log_softmax(-1)
         divergences.append((before.exp() * (before - after)).sum(-1)[1:-1])
         nexts = ids[0, 2:, None]
         losses.append(torch.stack([-x[1:-1].gather(-1, nexts)[:, 0] for x in (before, after)]))
@@ -155,12 +153,3 @@ def side_effects(model: Model, recipe: Recipe) -> dict[str, float]:
 
 def _shortened(text: str, most: int = 90) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _bar(total: int, wanted: bool) -> Callable[[int, int], None]:
-    if not wanted:
-        return lambda done, of: None
-    from tqdm.auto import tqdm
-
-    bar = tqdm(total=total, unit="item", leave=False, delay=1)
-    return lambda done, of: bar.update(1) and None

@@ -11,8 +11,6 @@ import numpy as np
 
 from ..intervention import Intervention, Recipe
 from ..model import Model
-from ..model.clock import Clock
-from ..model.hooks import as_hooks
 from ..model.tokens import batches
 from ..progress import Progress, ticker
 from ..run import pair_reader
@@ -121,7 +119,7 @@ def _means(model: Model, pairs: Sequence[Pair], recipe: Recipe) -> dict[str, flo
     def work() -> dict[str, float]:
         found: dict[str, list[float]] = {"accuracy": [], "logprob": []}
         for numbers, ids in batches([model.ids(pair.clean) for pair in pairs]):
-            logits = model.last_logits(ids, as_hooks(model.compile(recipe, Clock.of(ids[:1]))))
+            logits = model.last_logits(ids, model.hooks(recipe, ids[:1]))
             for metric, values in found.items():
                 reads = (pair_reader(model, metric, pairs[number]) for number in numbers)
                 values += [float(read(logits[row : row + 1])) for row, read in enumerate(reads)]

@@ -20,7 +20,7 @@ import torch
 
 from ..intervention import Recipe
 from .places import family
-from .readout import edits, scaled
+from .readout import scaled
 
 if TYPE_CHECKING:
     from .gate import Model
@@ -102,7 +102,7 @@ def direct(model: Model, ids: torch.Tensor, read: Read, neurons: bool = False, r
     watches = [first, z, attention, post, ffn, unembedded]
     with torch.enable_grad():
         hooks = [hook for watch in watches for hook in watch.hooks]
-        _forward(model, ids, [*edits(model, ids, recipe), *frozen_norms(model), *hooks])
+        _forward(model, ids, [*model.hooks(recipe, ids), *frozen_norms(model), *hooks])
         logits = unembedded.kept["unembed.hook_out"]
         total = read(scaled(model, logits)[:, -1])[0]
         kept = [pair for watch in watches for pair in watch.kept.items()]

@@ -340,7 +340,7 @@ class Model:
         """The edits of a recipe; a clock with the prompt's length lets positions outside it be refused."""
         return self.do(lambda: hooks.compile_recipe(self, recipe or Recipe(), clock or Clock()))
 
-    def hooks(self, recipe: Recipe, prompt: Prompt | None = None) -> list[tuple[str, Any]]:
+    def hooks(self, recipe: Recipe | None, prompt: Prompt | None = None) -> list[tuple[str, Any]]:
         """The recipe as [(hook name, function)] for a forward pass of any bridge of this model.
 
         prompt: what will be run; without it positions are counted in whatever the hook sees, and conditions and
@@ -378,8 +378,7 @@ class Model:
 
             return look
 
-        edits = hooks.as_hooks(self.compile(recipe, Clock.of(ids)))
-        last = self.last_logits(ids, [*edits, *((name, keeper(name)) for name in names)])
+        last = self.last_logits(ids, [*self.hooks(recipe, ids), *((name, keeper(name)) for name in names)])
         silent = [name for name in names if name not in kept]
         if silent:
             raise ValueError(f"{self.name} never reaches {silent[0]}: nothing to show")

@@ -47,7 +47,7 @@ def stream(
             new = logits.argmax(-1).tolist()
         else:
             shares = (logits / temperature).softmax(-1)
-            new = [int(torch.multinomial(*each, generator=draw)) for each, draw in _with(shares, draws)]
+            new = [int(torch.multinomial(row, 1, generator=draw)) for row, draw in zip(shares, draws, strict=True)]
         yield [None if ended else id_ for ended, id_ in zip(over, new, strict=True)]
         over = [ended or id_ in ends for ended, id_ in zip(over, new, strict=True)]
         if all(over):
@@ -55,8 +55,9 @@ def stream(
         batch.take(new)
 
 
-def _with(shares: torch.Tensor, draws: Sequence[torch.Generator]) -> Iterator[tuple[tuple[Any, int], torch.Generator]]:
-    return (((row, 1), draw) for row, draw in zip(shares, draws, strict=True))
+def _least(network: Any) -> dict[str, Any]:
+    """Ask for the last position's logits alone, where that can be asked for."""
+    return {"logits_to_keep": 1} if "logits_to_keep" in network.forward.__code__.co_varnames else {}
 
 
 class _Batch:
@@ -71,14 +72,15 @@ class _Batch:
         self.mask = torch.cat([(torch.arange(self.length) >= pad)[None] for pad in self.pads]).to(self.fresh)
         self.clocks = [Clock.of(ids, grows=True) for ids in prompts]
         self.hooks = self._compiled(recipe or Recipe())
-        self.plain = model.plain if plain.carries(model, self.hooks) else None
+        self.fittings = plain.fitted(model, self.hooks)
+        self.network: Any = model.twin.original_model if self.fittings is None else model.plain
+        self.least = _least(self.network)
 
     def step(self) -> torch.Tensor:
         """Logits [row, d_vocab] after the tokens that were not read yet; with a cache they count as read."""
-        network = self.plain or self.model.twin.original_model
         call = {} if not any(self.pads) else self._padded()
         with self._attached():
-            out = network(self.fresh, past_key_values=self.past, use_cache=True, **self._least(network), **call)
+            out = self.network(self.fresh, past_key_values=self.past, use_cache=True, **self.least, **call)
         self.past = getattr(out, "past_key_values", None)
         if self.past is not None:
             for clock, pad in zip(self.clocks, self.pads, strict=True):
@@ -107,15 +109,10 @@ class _Batch:
         positions = (self.mask.cumsum(1) - 1).clamp(min=0)
         return {"attention_mask": self.mask, "position_ids": positions[:, -self.fresh.shape[1] :]}
 
-    @staticmethod
-    def _least(network: Any) -> dict[str, Any]:
-        """Ask for the last position's logits alone, where that can be asked for."""
-        return {"logits_to_keep": 1} if "logits_to_keep" in network.forward.__code__.co_varnames else {}
-
     def _attached(self) -> AbstractContextManager[None]:
-        if self.plain is None:
+        if self.fittings is None:
             return attached(self.model.points, self.hooks)
-        return plain.attached(self.model, self.plain, self.hooks)
+        return plain.attached(self.fittings)
 
     def _compiled(self, recipe: Recipe) -> list[tuple[str, Any]]:
         edits = [(row, compile_recipe(self.model, recipe, clock)) for row, clock in enumerate(self.clocks)]

@@ -154,23 +154,28 @@ def _attention(source: Any) -> str:
     return "sdpa" if getattr(source, "_supports_sdpa", False) and not capped else "eager"
 
 
-def carries(model: Model, hooks: Sequence[tuple[str, Any]]) -> bool:
-    """Whether each hook has a place in the plain model."""
+Fitting = tuple[nn.Module, str, Edit]
+
+
+def fitted(model: Model, hooks: Sequence[tuple[str, Any]]) -> list[Fitting] | None:
+    """A bridge's hooks, [(hook name, function)], on modules of the plain model; None where one has no place there."""
     try:
-        return bool([place(model, name) for name, _ in hooks]) or not hooks
+        places = [place(model, name) for name, _ in hooks]
     except ValueError:
-        return False
+        return None
+    if model.plain is None:
+        return None
+    d_head = model.twin.cfg.d_head
+    edits = [_edit(function, model.points[name].name.endswith(_BY_HEAD), d_head) for name, function in hooks]
+    return [(model.plain.get_submodule(path), side, edit) for (path, side), edit in zip(places, edits, strict=True)]
 
 
 @contextmanager
-def attached(model: Model, plain: nn.Module, hooks: Sequence[tuple[str, Any]]) -> Iterator[None]:
-    """Hooks of a bridge, [(hook name, function)], on the plain model for the length of a block."""
+def attached(fittings: Sequence[Fitting]) -> Iterator[None]:
+    """Edits on the modules they are fitted to, for the length of a block."""
     handles = []
     try:
-        for name, function in hooks:
-            path, side = place(model, name)
-            edit = _edit(function, model.points[name].name.endswith(_BY_HEAD), model.twin.cfg.d_head)
-            module = plain.get_submodule(path)
+        for module, side, edit in fittings:
             handles.append(_before(module, edit) if side == "in" else _after(module, edit))
         yield
     finally:

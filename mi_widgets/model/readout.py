@@ -15,19 +15,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..intervention import Recipe
-from .clock import Clock
-from .hooks import as_hooks, attached
+from .hooks import attached
 
 if TYPE_CHECKING:
     from .gate import Model
 
 _SCALE = "ln_final.hook_scale"
 _BYTES = 25 << 20
-
-
-def edits(model: Model, ids: torch.Tensor, recipe: Recipe | None) -> list[tuple[str, Any]]:
-    """The hooks of a recipe for one prompt [1, pos]."""
-    return as_hooks(model.compile(recipe, Clock.of(ids)))
 
 
 def streams(

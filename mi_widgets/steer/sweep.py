@@ -18,8 +18,6 @@ from ..direction import Direction
 from ..grid import Axis, Grid
 from ..intervention import Recipe
 from ..model import Model, Read
-from ..model.clock import Clock
-from ..model.hooks import as_hooks
 from ..progress import Progress, ticker
 from ..run import COLLAPSED, evenness, pair_reader
 from ..task import Pair, Task
@@ -145,7 +143,7 @@ def perplexity(model: Model, recipe: Recipe | None = None) -> float:
     def work() -> float:
         rows = [model.ids(text)[0] for text in neutral()]
         ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-        logits = model.forward(ids, as_hooks(model.compile(recipe, Clock.of(ids))))
+        logits = model.forward(ids, model.hooks(recipe, ids[:1]))
         lengths = torch.tensor([len(row) for row in rows], device=ids.device)
         real = torch.arange(2, ids.shape[1], device=ids.device) < lengths[:, None]
         told, asked = logits[:, 1:-1][real].float(), ids[:, 2:][real]

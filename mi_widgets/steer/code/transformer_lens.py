@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...model import around, hook_name
+from ...model import around, hook_name, weight_input
 from ...site import Site
 from .program import Program
 
@@ -43,7 +43,7 @@ class TransformerLens(Program):
 
     def read_by(self, weight: Site) -> str:
         """The input of the matrix."""
-        return repr(hook_name(weight).removesuffix("out") + "in")
+        return repr(weight_input(weight))
 
     def columns(self, weight: Site, chosen: tuple[int, ...] | None) -> str:
         """Each matrix has a hook of its own."""
