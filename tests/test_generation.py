@@ -243,3 +243,16 @@ def test_a_position_outside_the_prompt_is_refused(llama: Tiny) -> None:
 def test_a_selection_in_place_of_a_recipe_is_named(llama: Tiny) -> None:
     with pytest.raises(TypeError, match="switch_off"):
         mi.generate(llama.model, CLEAN, mi.Selection((mi.Site("head", 0, 0),)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"temperature": float("nan")}, {"temperature": -1.0}, {"max_new_tokens": -1}], ids=str
+)
+def test_generation_refuses_numbers_that_mean_nothing(llama: Tiny, wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="start at 0"):
+        mi.generate(llama.model, CLEAN, **wrong)
+
+
+def test_generation_refuses_an_empty_list(llama: Tiny) -> None:
+    with pytest.raises(ValueError, match="list of prompts is empty"):
+        mi.generate(llama.model, [])

@@ -70,6 +70,21 @@ def test_controls_are_distinct_and_never_what_was_picked(llama: Tiny, picked: st
         assert len(rival.sites) == len(recipe.sites)
 
 
+def test_a_cut_is_moved_to_where_the_query_still_sees_the_key(llama: Tiny) -> None:
+    cut = mi.Selection((head(1, 1),)).knock_out([(-1, 10)])
+    drawn = controls(llama.model, cut, 20, length=LENGTH)
+    sites = [site for rival in drawn for site in rival.sites]
+    assert drawn and all(site.position % LENGTH >= site.key == 10 for site in sites)
+    for rival in drawn:
+        mi.run(llama.model, CLEAN, rival)
+
+
+def test_controls_of_places_from_the_end_are_none_of_them_in_longer_prompts(llama: Tiny) -> None:
+    drawn = controls(llama.model, off(head(1, 1, -2)), 60, length=LENGTH)
+    places = {site.position for rival in drawn for site in rival.sites}
+    assert places and all(-LENGTH < place < 0 and place != -2 for place in places)
+
+
 def test_controls_come_from_the_same_layers_first(llama: Tiny) -> None:
     recipe = PICKED["heads of two layers"]
     drawn = controls(llama.model, recipe, 20, length=LENGTH)

@@ -661,6 +661,11 @@ def test_an_effect_whose_own_interval_holds_zero_is_not_shown() -> None:
     assert card(0.05, (-0.3,) * 20, (0.1, 0.9)).verdict.startswith("No effect shown: +0.05")
 
 
+def test_what_is_rounding_is_no_effect() -> None:
+    small = replace(card(-6e-8, (0.2,), (-0.3, -0.1)), ci=(-3e-7, 2e-7))
+    assert small.verdict.startswith("No effect shown") and "0.0001" in small.verdict
+
+
 def test_a_card_beats_only_controls_that_move_less_whichever_way() -> None:
     assert card(-2.0, (-3.0, -1.0, 1.0, 5.0), (-3, -1)).beats == 2
     assert card(2.0, (3.0, 1.0, -1.0), (0.5, 2)).beats == 2

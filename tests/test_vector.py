@@ -518,3 +518,13 @@ def test_files_of_other_kinds_are_not_opened(llama: Tiny, tmp_path: Path) -> Non
     saved = mi.steer.contrast(llama.model, UP, DOWN, LAYER).save(tmp_path / "d.safetensors")
     with pytest.raises(ValueError, match=r"mi\.Direction\.load"):
         mi.steer.control_vector(llama.model, saved)
+
+
+def test_scores_that_are_no_numbers_and_sets_without_names_are_refused(llama: Tiny) -> None:
+    for wrong in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="finite"):
+            mi.steer.threshold([1.0, wrong], [0.0])
+    gate = Condition(mi.Direction(np.ones(20), 1, 1.0, 1.0), 0.0)
+    for sets in ({}, ["a text"]):
+        with pytest.raises(ValueError, match="named lists"):
+            mi.steer.firing(llama.model, gate, sets)
