@@ -36,7 +36,8 @@ def of_grid(grid: Grid) -> go.Figure:
 
 def _line(grid: Grid) -> go.Figure:
     axis = grid.axes[0]
-    figure = go.Figure(go.Scatter(x=axis.coordinates, y=_plain(grid.values), mode="lines+markers", line_color=_BLUE))
+    line = {"mode": "lines+markers", "line_color": _BLUE, "showlegend": False}
+    figure = go.Figure(go.Scatter(x=axis.coordinates, y=_plain(grid.values), **line))
     figure.add_hline(y=0, line_color=_GREY, line_width=1)
     if grid.collapsed is not None:
         at = np.flatnonzero(grid.collapsed)
@@ -44,7 +45,12 @@ def _line(grid: Grid) -> go.Figure:
     natural = grid.provenance.get("natural")
     if natural is not None:
         words = f"natural strength {natural:.2f}"
-        figure.add_vline(x=natural, line={"dash": "dash", "color": "#444444", "width": 1.5}, annotation_text=words)
+        figure.add_vline(
+            x=natural,
+            line={"dash": "dash", "color": "#444444", "width": 1.5},
+            annotation_text=words,
+            annotation_position="bottom right",
+        )
     figure.update_xaxes(title=axis.name)
     figure.update_yaxes(title=_escaped(grid.unit))
     return _framed(figure, grid)
