@@ -70,12 +70,12 @@ def test_a_stop_keeps_the_estimate_and_what_is_exact(llama: Tiny) -> None:
 
 
 def test_the_view_draws_estimates_as_estimates(llama: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mi_widgets.workbench import filling
+    from mi_widgets.workbench import instrument
 
     drawn = []
-    monkeypatch.setattr(filling, "_PAUSE", 0.0)
-    show = filling.Filling._show
-    monkeypatch.setattr(filling.Filling, "_show", lambda *args: (show(*args), drawn.append(args[0].panels)))
+    monkeypatch.setattr(instrument, "_PAUSE", 0.0)
+    show = instrument.Instrument._show
+    monkeypatch.setattr(instrument.Instrument, "_show", lambda *args: (show(*args), drawn.append(args[0].panels)))
     view = mi.AttributionView(llama.model, llama.pair, directions={})
     view.wait()
     assert drawn[0][0].estimated.all() and view.panels[0].estimated is None

@@ -534,7 +534,7 @@ def test_a_view_of_a_closed_model_says_that_it_is_closed(fresh: mi.Model, kind: 
 def test_a_closed_view_computes_nothing_more(fresh: mi.Model) -> None:
     shown = filling(fresh)
     shown.close()
-    shown._drawing.result(60)
+    shown.instruments[0].wait()
     assert len(shown.grids) == 1
 
 

@@ -1,13 +1,14 @@
 // Attention: all heads as small pictures, and the open one in full beside them.
 
 import { filled, readPanel, type Panel } from "./border";
+import { choices } from "./choices";
 import { h } from "./dom";
 import type { Cell } from "./geometry";
 import type { Loop } from "./loop";
 import type { Look } from "./look";
 import { Frame, Panels } from "./panels";
 import { positions } from "./reading";
-import { view } from "./shell";
+import { view, type Scene, type Stage } from "./shell";
 import type { Strip } from "./strip";
 
 /** The open head: drawn anew for each head. */
@@ -68,13 +69,18 @@ class OpenHead {
 
 const rowOf = ({ values, cols }: Panel, row: number) => values.subarray(row * cols.labels.length, (row + 1) * cols.labels.length);
 
-export default view(({ loop, strip, look }) => {
+/** All heads, and the open one. */
+export function attention({ loop, strip, look }: Stage): Scene {
   const open = new OpenHead(loop, strip, look);
-  const heads = new Panels(loop, look, { pick: (_, cell) => open.await(cell) });
+  const heads = new Panels(loop, look, { pick: (_, cell) => open.await(cell) }, "attention");
   loop.watch(["opened", "panels"], () => {
     const [row, col] = loop.get("opened");
-    heads.setOpened(0, row === undefined ? null : { row, col });
+    const panel = loop.get("panels").findIndex(({ instrument }) => !instrument || instrument === "attention");
+    heads.setOpened(panel, row === undefined ? null : { row, col });
   });
   const setLook = (next: Look) => (heads.setLook(next), open.setLook(next));
-  return { element: h("div", { class: "mi-attention" }, heads.element, open.element), setLook };
-});
+  const both = h("div", { class: "mi-attention" }, heads.element, open.element);
+  return { element: h("div", { class: "mi-part" }, choices(loop, "attention"), both), setLook };
+}
+
+export default view(attention);

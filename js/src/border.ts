@@ -1,6 +1,6 @@
 // The border with Python: docs/views.md as types, and the one place where bytes become numbers.
 
-export type Axis = { name: string; labels: string[] };
+export type Axis = { name: string; labels: string[]; places: number[][] };
 export type Wire = { shape: number[]; dtype: "float32" | "uint8" | "int32"; data: DataView };
 export type Token = {
   index: number;
@@ -27,6 +27,9 @@ export type PanelWire = {
   vocabulary: Token[] | null;
   thumbnails: Wire | null;
   estimated: Wire | null;
+  kind: string;
+  part: string;
+  instrument: string;
 };
 export type Pick = [panel: number, row: number, col: number];
 export type Act =
@@ -34,6 +37,7 @@ export type Act =
   | { verb: "scale"; factor: number }
   | { verb: "add"; direction: string; strength: number };
 export type Direction = { name: string; layer: number; natural: number };
+export type Choice = { name: string; label: string; value: string; options: { value: string; label: string }[]; hint: string; instrument: string };
 export type Progress = { done: number; total: number; eta: number; label: string };
 export type Outcome = { metric: number; top: { token: Token; probability: number }[]; text: string | null };
 export type Control = { label: string; values: number[]; beats: number };
@@ -66,6 +70,7 @@ export interface LoopTraits {
   picks: Pick[];
   act: Act;
   directions: Direction[];
+  choices: Choice[];
   status: Status;
   progress: Progress | Empty;
   result: Result | Empty;
@@ -85,7 +90,8 @@ export type Draft = { picks: Pick[]; act: Act };
 export type Message =
   | ({ type: "run" | "code" } & Draft)
   | { type: "stop" }
-  | { type: "open"; row: number; col: number };
+  | { type: "open"; row: number; col: number }
+  | { type: "choose"; name: string; value: string };
 
 export type Numbers = Float32Array | Int32Array | Uint8Array;
 

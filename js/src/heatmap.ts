@@ -3,4 +3,4 @@
 import { maps } from "./maps";
 import { view } from "./shell";
 
-export default view(maps);
+export default view((stage) => maps(stage));

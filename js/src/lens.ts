@@ -1,17 +1,12 @@
 // Lens: what each layer would say next, at each position, with the other candidates in a card beside the pointer.
 
+import { maps } from "./maps";
+import { view, type Scene, type Stage } from "./shell";
 import { TopCard } from "./topcard";
-import { Panels } from "./panels";
-import { positions } from "./reading";
-import { view } from "./shell";
 
-export default view(({ loop, strip, look }) => {
+export function lens(stage: Stage): Scene {
   const card = new TopCard();
-  const panels = new Panels(loop, look, {
-    hover(panel, map, cell) {
-      strip.mark(positions(panel, cell, loop.get("tokens")));
-      card.show(panel, map, cell);
-    },
-  });
-  return { element: panels.element, setLook: (next) => panels.setLook(next) };
-});
+  return maps(stage, "lens", (panel, map, cell) => card.show(panel, map, cell));
+}
+
+export default view(lens);

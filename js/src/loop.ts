@@ -112,6 +112,10 @@ export class Loop {
     this.model.send({ type: "open", row, col });
   }
 
+  choose(name: string, value: string): void {
+    this.model.send({ type: "choose", name, value });
+  }
+
   private write<K extends Trait>(name: K, value: AttentionTraits[K]): void {
     this.model.set(name, value);
     this.model.save_changes();

@@ -1,6 +1,6 @@
 // The maps of a view, side by side where there is room, each with its title, readout and legend.
 
-import { filled, readPanel, type Panel, type Token } from "./border";
+import { filled, readPanel, type Panel, type PanelWire, type Token } from "./border";
 import { h, shown } from "./dom";
 import type { Cell } from "./geometry";
 import { legend } from "./legend";
@@ -61,17 +61,19 @@ export class Frame {
   }
 }
 
-/** All panels of a loop. Numbers that change keep their map; other axes or tokens make new ones. */
+/** The panels of one instrument, or all of them. Numbers that change keep their map; other axes or tokens make new ones. */
 export class Panels {
   private readonly waiting = h("p", { class: "mi-hint mi-pending mi-blank" }, "The map appears here with its first numbers.");
   readonly element = h("div", { class: "mi-panels", "data-testid": "panels" }, this.waiting);
   private frames: Frame[] = [];
+  private numbers: number[] = []; // where the frames' panels stand among all of the view
   private tokens = "";
 
   constructor(
     private readonly loop: Loop,
     private look: Look,
     private readonly echo: Echo = {},
+    private readonly instrument = "",
   ) {
     loop.watch(["panels", "tokens"], () => this.show());
     loop.watch(["runnable", "error"], () => this.await());
@@ -85,15 +87,22 @@ export class Panels {
   }
 
   setOpened(panel: number, cell: Cell | null): void {
-    this.frames[panel]?.map.setOpened(cell);
+    this.frames[this.numbers.indexOf(panel)]?.map.setOpened(cell);
+  }
+
+  /** A panel of no instrument belongs to whoever draws the view. */
+  private owns({ instrument }: PanelWire): boolean {
+    return !this.instrument || !instrument || instrument === this.instrument;
   }
 
   private show(): void {
-    const panels = this.loop.get("panels").map(readPanel);
+    const mine = [...this.loop.get("panels").entries()].filter(([, wire]) => this.owns(wire));
+    this.numbers = mine.map(([number]) => number);
+    const panels = mine.map(([, wire]) => readPanel(wire));
     const tokens = JSON.stringify(this.loop.get("tokens"));
     const old = tokens === this.tokens ? this.frames : [];
     this.tokens = tokens;
-    const next = panels.map((panel, i) => (old[i]?.suits(panel) ? old[i] : this.frame(panel, i)));
+    const next = panels.map((panel, i) => (old[i]?.suits(panel) ? old[i] : this.frame(panel)));
     next.forEach((frame, i) => frame.panel === panels[i] || frame.setPanel(panels[i]));
     this.place(next);
   }
@@ -117,13 +126,13 @@ export class Panels {
     shown(this.waiting, !this.frames.length && this.loop.get("runnable") && !filled(this.loop.get("error")));
   }
 
-  private frame(panel: Panel, index: number): Frame {
+  private frame(panel: Panel): Frame {
     const { loop, echo } = this;
     const frame: Frame = new Frame(panel, loop.get("tokens"), this.look, {
       hover: (cell) => echo.hover?.(frame.panel, frame.map, cell),
       clear: () => loop.pick([]),
       pick: (cells, mode) => {
-        loop.pick(picked(loop.get("picks"), index, cells, mode));
+        loop.pick(picked(loop.get("picks"), this.numbers[this.frames.indexOf(frame)], cells, mode));
         if (cells.length === 1) echo.pick?.(frame.panel, cells[0]);
       },
     });
@@ -131,8 +140,8 @@ export class Panels {
   }
 
   private mark(): void {
-    this.frames.forEach((frame, index) => frame.map.setPicked(cellsOf(this.loop.get("picks"), index)));
+    this.frames.forEach((frame, i) => frame.map.setPicked(cellsOf(this.loop.get("picks"), this.numbers[i])));
   }
 }
 
-const axesOf = ({ name, rows, cols, causal }: Panel) => [name, rows, cols, causal];
+const axesOf = ({ name, rows, cols, causal, kind, part }: Panel) => [name, rows, cols, causal, kind, part];

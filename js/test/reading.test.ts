@@ -8,9 +8,9 @@ import { amount, label, positions, readout, short, spoken } from "../src/reading
 const token = (index: number, text: string): Token => ({ index, id: index, text, kind: "text", bos: index === 0 });
 const TOKENS = [token(0, "<s>"), token(1, "·Mary"), token(2, "·to")];
 const panel = (over: Partial<Panel>): Panel => ({
-  name: "p", title: "", rows: { name: "layer", labels: ["0", "1"] }, cols: { name: "position", labels: ["a", "b", "c"] },
+  name: "p", title: "", rows: { name: "layer", labels: ["0", "1"], places: [] }, cols: { name: "position", labels: ["a", "b", "c"], places: [] },
   values: Float32Array.of(9, 0.42, NaN, -3, 1, 0), scale: "signed", range: [-3, 3], unit: "logits", sign: "", toward: 1,
-  excluded: [0], causal: false, texts: null, top: null, vocabulary: null, thumbnails: null, estimated: null, ...over,
+  excluded: [0], causal: false, texts: null, top: null, vocabulary: null, thumbnails: null, estimated: null, kind: "", part: "", instrument: "", ...over,
 });
 const standing = (of: Panel, index: number) => ({ rank: new Ranking(of).of(index), total: new Ranking(of).total });
 
@@ -51,7 +51,7 @@ test("an estimate says that it is one", () => {
 });
 
 test("attention is read as a sentence, and the future is no missing number", () => {
-  const pattern = panel({ rows: { name: "query_pos", labels: ["", "", ""] }, cols: { name: "key_pos", labels: ["", "", ""] }, causal: true,
+  const pattern = panel({ rows: { name: "query_pos", labels: ["", "", ""], places: [] }, cols: { name: "key_pos", labels: ["", "", ""], places: [] }, causal: true,
     values: Float32Array.of(1, NaN, NaN, 0.2, 0.8, NaN, 0, 0.34, 0.66), scale: "sequential", unit: "", excluded: [] });
   expect(readout(pattern, { row: 2, col: 1 }, TOKENS, standing(pattern, 7))[0]).toBe("‘\u2068·to\u2069’ looks at ‘\u2068·Mary\u2069’");
   expect(readout(pattern, { row: 0, col: 2 }, TOKENS, standing(pattern, 2))).not.toContain("not computed");
@@ -64,7 +64,7 @@ test("a screen reader hears the best tokens and whether the cell is picked", () 
 });
 
 test("short names", () => {
-  const heads = panel({ cols: { name: "head", labels: ["0", "1", "2"] } });
+  const heads = panel({ cols: { name: "head", labels: ["0", "1", "2"], places: [] } });
   expect(short(heads, { row: 0, col: 0 }, TOKENS)).toBe("L0H0");
   expect(short(panel({}), { row: 1, col: 1 }, TOKENS)).toBe("L1 ·Mary (1)");
   expect(amount(panel({}), NaN)).toBe("not computed");

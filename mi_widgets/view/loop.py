@@ -29,7 +29,13 @@ from .panel import Panel
 Pick = tuple[int, int, int]
 
 STATES = ("idle", "waiting", "running", "stopped", "error", "closed")
-REQUESTS: dict[str, tuple[str, ...]] = {"run": (), "stop": (), "code": (), "open": ("row", "col")}
+REQUESTS: dict[str, dict[str, type]] = {
+    "run": {},
+    "stop": {},
+    "code": {},
+    "open": {"row": int, "col": int},
+    "choose": {"name": str, "value": str},
+}
 DRAFTING = ("run", "code")
 WRITTEN_BY_THE_PAGE = {"picks", "act"}
 
@@ -52,6 +58,7 @@ class Loop(anywidget.AnyWidget):
     picks = t.List(t.Tuple(t.Int(), t.Int(), t.Int())).tag(sync=True)
     act = t.Dict(default_value=acts.DEFAULT).tag(sync=True)
     directions = t.List(t.Dict()).tag(sync=True)
+    choices = t.List(t.Dict()).tag(sync=True)
     status = t.Enum(STATES, default_value="idle").tag(sync=True)
     progress = t.Dict().tag(sync=True)
     result = t.Dict().tag(sync=True)
@@ -68,7 +75,7 @@ class Loop(anywidget.AnyWidget):
         self.on_msg(lambda _, message, __: self.receive(message))
 
     def on(self, request: str, do: Callable[..., object]) -> None:
-        """Say what a request does: `run`, `stop` and `code` call `do()`, `open` calls `do(row, col)`.
+        """Say what a request does: its details are the arguments, as `REQUESTS` lists them (`open`: `do(row, col)`).
 
         `picks` and `act` already hold what the person sees when `run` or `code` arrives. A handler returns at once:
         long work belongs to the worker, and the answer into the traits.
@@ -121,14 +128,15 @@ class Loop(anywidget.AnyWidget):
         shapes = ", ".join(f"{panel.name} {panel.shape[0]} x {panel.shape[1]}" for panel in self.panels)
         return f"{type(self).__name__}({self.title or self.prompt!r}: {shapes or 'nothing to show'})"
 
-    def _understood(self, message: Any) -> tuple[str, list[int]]:
+    def _understood(self, message: Any) -> tuple[str, list[Any]]:
         request = message.get("type") if isinstance(message, Mapping) else None
         if request not in REQUESTS:
             raise ValueError(f"The page asked for {request!r}; a view understands {', '.join(REQUESTS)}.")
-        details = [message.get(field) for field in REQUESTS[request]]
-        if not all(_is_index(detail) for detail in details):
-            raise ValueError(f"The page asked to {request} {details}, which is no cell.")
-        return request, details
+        details = {field: message.get(field) for field in REQUESTS[request]}
+        wrong = [field for field, sort in REQUESTS[request].items() if not _is(sort, details[field])]
+        if wrong:
+            raise ValueError(f"The page asked to {request} with {wrong[0]} {details[wrong[0]]!r:.60}, which is none.")
+        return request, list(details.values())
 
     def _take_draft(self, message: Mapping[str, Any]) -> None:
         if message["type"] in DRAFTING:
@@ -191,7 +199,10 @@ class Loop(anywidget.AnyWidget):
         return "; ".join(sizes) or "there are no panels"
 
 
-def _is_index(value: object) -> bool:
+def _is(sort: type, value: object) -> bool:
+    """Whether a detail of a request is what it should be: a text, or an index from 0."""
+    if sort is str:
+        return isinstance(value, str)
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 

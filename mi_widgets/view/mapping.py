@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 
+from ..grid import Axis as GridAxis
 from ..grid import Grid
 from .panel import Axis, Panel, Top
 
@@ -29,6 +32,8 @@ def panel(grid: Grid, name: str, excluded: list[int] | None = None) -> Panel:
         toward=grid.toward,  # type: ignore[arg-type]
         excluded=excluded or [],
         estimated=None if grid.estimated is None else grid.estimated.reshape(values.shape),
+        kind=grid.kind,
+        part=grid.part,
         **_words(grid, values.shape),
     )
 
@@ -48,14 +53,17 @@ def _rows(grid: Grid) -> Axis:
     axes = grid.axes[:-1]
     if not axes:
         return Axis(grid.unit or "value", [""])
-    labels = [""]
-    for axis in axes:
-        labels = [f"{left}.{right}".lstrip(".") for left in labels for right in axis.labels]
-    return Axis("·".join(axis.name for axis in axes), labels)
+    labels = [".".join(parts) for parts in product(*(axis.labels for axis in axes))]
+    return Axis("·".join(axis.name for axis in axes), labels, _places(grid, axes))
 
 
 def _cols(grid: Grid) -> Axis:
-    return Axis(grid.axes[-1].name, list(grid.axes[-1].labels))
+    return Axis(grid.axes[-1].name, list(grid.axes[-1].labels), _places(grid, grid.axes[-1:]))
+
+
+def _places(grid: Grid, axes: Sequence[GridAxis]) -> list[tuple[int, ...]]:
+    """The numbers of each row or column, where the cells are sites."""
+    return [tuple(map(int, place)) for place in product(*(axis.coordinates for axis in axes))] if grid.kind else []
 
 
 def _words(grid: Grid, shape: tuple[int, int]) -> dict[str, Any]:

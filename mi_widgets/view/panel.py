@@ -11,10 +11,14 @@ Token = dict[str, Any]
 
 
 class Axis(NamedTuple):
-    """One side of a heatmap: the axis word (`layer head position query_pos key_pos`) and a label a row or column."""
+    """One side of a heatmap: the axis word (`layer head position query_pos key_pos`) and a label a row or column.
+
+    places: of cells that are sites, the numbers of each row or column, one for each word of the name (`layer·head`).
+    """
 
     name: str
     labels: Sequence[str]
+    places: Sequence[Sequence[int]] = ()
 
 
 class Top(NamedTuple):
@@ -60,6 +64,11 @@ class Panel:
     """A picture a cell, `uint8 [rows, cols, s, s]`, square-root companded (see `picture`)."""
     estimated: np.ndarray | None = None
     """True where a number is an estimate; drawn smaller than its cell, and said."""
+    kind: str = ""
+    """What the cells are, as in `Site`; "" where they are no places in a model."""
+    part: str = ""
+    instrument: str = ""
+    """Which part of its view draws it; the page groups panels by it."""
 
     def __post_init__(self) -> None:
         shape = (len(self.rows.labels), len(self.cols.labels))
@@ -96,6 +105,9 @@ class Panel:
             "vocabulary": None if self.vocabulary is None else list(self.vocabulary),
             "thumbnails": None if self.thumbnails is None else array(self.thumbnails, np.uint8),
             "estimated": None if self.estimated is None else array(self.estimated, np.uint8),
+            "kind": self.kind,
+            "part": self.part,
+            "instrument": self.instrument,
         }
 
     def _check_pictures(self, shape: tuple[int, int]) -> None:
@@ -135,7 +147,8 @@ def colour_range(values: np.ndarray, scale: str, excluded: Sequence[int] = ()) -
 
 
 def _axis(axis: Axis) -> dict[str, Any]:
-    return {"name": axis.name, "labels": [str(label) for label in axis.labels]}
+    places = [[int(number) for number in place] for place in axis.places]
+    return {"name": axis.name, "labels": [str(label) for label in axis.labels], "places": places}
 
 
 def _top(top: Top) -> dict[str, Any]:

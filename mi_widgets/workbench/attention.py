@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,85 @@ from ..model import Job, Stopped
 from ..model.tokens import Prompt
 from ..run import Texts
 from ..view import AttentionMap, Axis, Panel, mapping, picture
+from .instrument import Instrument
 from .live import Live
+
+
+class Attention(Instrument):
+    """All heads as pictures, and one of them in full.
+
+    The pictures come in one pass, layer by layer; of the patterns only the open head's is ever held.
+    """
+
+    name = "attention"
+    at_once = True
+
+    def __init__(self, view: AttentionView) -> None:
+        super().__init__(view)
+        self.screen = view
+        self._pictures = np.zeros(0, np.uint8)
+        self._opening: Job | None = None
+        view.on("open", self._queue_open)
+
+    def maps(self, halt: Event) -> Iterator[tuple[str, Grid]]:
+        """One map, all at once, and the head that was open, or the one that looks around most."""
+        model = self.view.model
+        self._pictures, away = model.do(self._heads)
+        model.do(lambda: self._open(*(self.screen.opened or _busiest(away))))
+        yield "heads", _summary(away, model.provenance)
+
+    def panel(self, name: str, grid: Grid) -> Panel:
+        """The heads with their pictures."""
+        return replace(mapping.panel(grid, name), thumbnails=self._pictures, causal=True)
+
+    def _heads(self) -> tuple[np.ndarray, np.ndarray]:
+        """Thumbnails [layer, head, s, s] and the share of attention off the first token [layer, head]."""
+        names = [self._pattern(layer) for layer in range(self.view.model.n_layers)]
+        kept = self.view.model.capture(self.view.base.ids[None], names, keep=_digest)
+        return np.stack([kept[name][0] for name in names]), np.stack([kept[name][1] for name in names])
+
+    @staticmethod
+    def _pattern(layer: int) -> str:
+        return f"blocks.{layer}.attn.hook_pattern"
+
+    def _queue_open(self, row: int, col: int) -> None:
+        """Open a head; the latest click wins."""
+        if self._opening is not None:
+            self._opening.stop()
+        self._opening = job = self.view.model.submit(lambda: self._open(row, col))
+        job.future.add_done_callback(self._say_if_lost)
+
+    def _say_if_lost(self, opened: Future[None]) -> None:
+        failure = None if opened.cancelled() else opened.exception()
+        if failure is not None and not isinstance(failure, Stopped):
+            self.view.explain(failure, what="This head cannot be opened")
+
+    def _open(self, row: int, col: int) -> None:
+        screen, model = self.screen, self.view.model
+        rows, cols = model.n_layers, model.n_heads
+        if not (row < rows and col < cols):
+            raise ValueError(f"there is no layer {row}, head {col}: {model.name} has {rows} layers of {cols} heads")
+        name, ids = self._pattern(row), self.view.base.ids[None]
+        pattern = model.capture(ids, [name], keep=lambda x: x[0, col].float().cpu().numpy())
+        labels = [token["text"] for token in screen.tokens]
+        values = np.where(np.tri(len(labels), dtype=bool), pattern[name], np.nan)
+        with screen.hold_sync():
+            screen.opened = [row, col]
+            screen.pattern = Panel(
+                "pattern",
+                Axis("query_pos", labels),
+                Axis("key_pos", labels),
+                values,
+                title=f"Layer {row}, head {col}: attention from each token (row) to the tokens before it",
+                scale="sequential",
+                range=(0.0, 1.0),
+                unit="of its attention",
+                sign="Each row adds up to 1.",
+                toward=0,
+                excluded=model.bos_positions(ids),
+                causal=True,
+                instrument=self.name,
+            )
 
 
 class AttentionView(Live, AttentionMap):
@@ -38,64 +117,10 @@ class AttentionView(Live, AttentionMap):
         foil: Texts | None = None,
         directions: Mapping[str, Direction] | None = None,
     ) -> None:
-        self._opening: Job | None = None
         super().__init__(model, prompt, answer, foil, directions, title="Attention: where every head looks")
-        self.on("open", self._queue_open)
 
-    def _draw(self) -> None:
-        pictures, away = self.model.do(self._heads)
-        self._grids = [_summary(away, self.model.provenance)]
-        self.panels = [replace(mapping.panel(self._grids[0], "heads"), thumbnails=pictures, causal=True)]
-        self.model.do(lambda: self._open(*(self.opened or _busiest(away))))
-
-    def _heads(self) -> tuple[np.ndarray, np.ndarray]:
-        """Thumbnails [layer, head, s, s] and the share of attention off the first token [layer, head]."""
-        names = [self._pattern(layer) for layer in range(self.model.n_layers)]
-        kept = self.model.capture(self._before.ids[None], names, keep=_digest)
-        return np.stack([kept[name][0] for name in names]), np.stack([kept[name][1] for name in names])
-
-    @staticmethod
-    def _pattern(layer: int) -> str:
-        return f"blocks.{layer}.attn.hook_pattern"
-
-    def _queue_open(self, row: int, col: int) -> None:
-        """Open a head; the latest click wins."""
-        if self._opening is not None:
-            self._opening.stop()
-        self._opening = job = self.model.submit(lambda: self._open(row, col))
-        job.future.add_done_callback(self._say_if_lost)
-
-    def _say_if_lost(self, opened: Future[None]) -> None:
-        failure = None if opened.cancelled() else opened.exception()
-        if failure is not None and not isinstance(failure, Stopped):
-            self.explain(failure, what="This head cannot be opened")
-
-    def _open(self, row: int, col: int) -> None:
-        rows, cols = self.panels[0].shape
-        if not (row < rows and col < cols):
-            raise ValueError(
-                f"there is no layer {row}, head {col}: {self.model.name} has {rows} layers of {cols} heads"
-            )
-        name = self._pattern(row)
-        pattern = self.model.capture(self._before.ids[None], [name], keep=lambda x: x[0, col].float().cpu().numpy())
-        labels = [token["text"] for token in self.tokens]
-        values = np.where(np.tri(len(labels), dtype=bool), pattern[name], np.nan)
-        with self.hold_sync():
-            self.opened = [row, col]
-            self.pattern = Panel(
-                "pattern",
-                Axis("query_pos", labels),
-                Axis("key_pos", labels),
-                values,
-                title=f"Layer {row}, head {col}: attention from each token (row) to the tokens before it",
-                scale="sequential",
-                range=(0.0, 1.0),
-                unit="of its attention",
-                sign="Each row adds up to 1.",
-                toward=0,
-                excluded=self.model.bos_positions(self._before.ids[None]),
-                causal=True,
-            )
+    def _equip(self) -> tuple[Instrument, ...]:
+        return (Attention(self),)
 
 
 def _digest(pattern: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -13,10 +13,49 @@ from ..locate import refine
 from ..locate.places import Unaligned
 from ..task import Pair, Task
 from ..view import AttributionMap
-from .filling import Filling
+from .instrument import Instrument
+from .live import Live
 
 
-class AttributionView(Filling, AttributionMap):
+class Attribution(Instrument):
+    """Maps of exact denoising patching, estimates first where they are fair, then exact numbers, the last layers first.
+
+    task: all of whose items are averaged.
+    """
+
+    name = "attribution"
+    objects = ("heads", "residual")
+
+    def __init__(self, view: Live, task: Task) -> None:
+        super().__init__(view)
+        self.task = task
+        self._unplaced = ""
+
+    def maps(self, halt: Event) -> Iterator[tuple[str, Grid]]:
+        """One map for each kind of object."""
+        for objects in self.objects:
+            tick = self.tick(f"{objects} map")
+            try:
+                for grid in refine(self.view.model, self.task, objects, split="all", progress=tick, stop=halt):
+                    yield objects, grid
+            except Unaligned as problem:
+                self._unplaced = f"No map over positions: {problem}"
+
+    def notes(self, recipe: Recipe) -> list[str]:
+        """Why there is no map over positions, where there is none."""
+        return [self._unplaced] if self._unplaced else []
+
+
+def some(task: Task | Pair | Sequence[Pair], pairs: int) -> Task:
+    """The first `pairs` items of a task's `fit` split, or of all its items where it has no splits."""
+    if pairs < 1:
+        raise ValueError(f"pairs must be at least 1, not {pairs}")
+    whole = Task.of(task)
+    items = (whole.fit if whole.has_splits else whole.items)[:pairs]
+    return Task(items, metric=whole.metric, name=whole.name, seed=whole.seed)
+
+
+class AttributionView(Live, AttributionMap):
     """Layer × head and layer × position maps of exact denoising patching; pick cells and run the clean prompt without.
 
     task: a Pair, a list of Pairs, or a Task, of whose `fit` split the first `pairs` pairs are averaged.
@@ -26,8 +65,6 @@ class AttributionView(Filling, AttributionMap):
     directions: as in AttentionView. Runs use the first pair's clean prompt.
     """
 
-    panel_names = ("heads", "residual")
-
     def __init__(
         self,
         model: Any,
@@ -36,24 +73,10 @@ class AttributionView(Filling, AttributionMap):
         pairs: int = 4,
         directions: Mapping[str, Direction] | None = None,
     ) -> None:
-        whole = Task.of(task)
-        if pairs < 1:
-            raise ValueError(f"pairs must be at least 1, not {pairs}")
-        items = (whole.fit if whole.has_splits else whole.items)[:pairs]
-        self._task = Task(items, metric=whole.metric, name=whole.name, seed=whole.seed)
-        self._unplaced = ""
-        first = items[0]
+        self._task = some(task, pairs)
+        first = self._task.items[0]
         title = "Attribution: what carries the answer"
         super().__init__(model, first.clean, first.answer, first.foil, directions, title=title)
 
-    def _maps(self, halt: Event) -> Iterator[tuple[int, Grid]]:
-        for number, objects in enumerate(self.panel_names):
-            tick = self._ticker(f"{objects} map")
-            try:
-                for grid in refine(self.model, self._task, objects, split="all", progress=tick, stop=halt):
-                    yield number, grid
-            except Unaligned as problem:
-                self._unplaced = f"No map over positions: {problem}"
-
-    def _notes(self, recipe: Recipe) -> list[str]:
-        return [*super()._notes(recipe), *([self._unplaced] if self._unplaced else [])]
+    def _equip(self) -> tuple[Instrument, ...]:
+        return (Attribution(self, self._task),)

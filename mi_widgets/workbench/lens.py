@@ -12,10 +12,35 @@ from ..locate import lens_steps
 from ..model.tokens import Prompt
 from ..run import Texts
 from ..view import LensMap
-from .filling import Filling
+from .instrument import Instrument
+from .live import Live
 
 
-class LensView(Filling, LensMap):
+class Lens(Instrument):
+    """The logit lens, layer × position; the last position is read first, then the others from the right."""
+
+    name = "lens"
+    at_once = True
+
+    def __init__(self, view: Live, target: str | None = None, translator: Any = None) -> None:
+        super().__init__(view)
+        self.target, self.translator = target, translator
+
+    def maps(self, halt: Event) -> Iterator[tuple[str, Grid]]:
+        """One map, column by column."""
+        steps = lens_steps(
+            self.view.model,
+            self.view.text,
+            target=self.target,
+            translator=self.translator,
+            progress=self.tick("lens"),
+            stop=halt,
+        )
+        for grid in steps:
+            yield "lens", grid
+
+
+class LensView(Live, LensMap):
     """The logit lens of a prompt, layer × position. Picked cells are residual vectors after that block.
 
     The last position is read first, then the others from the right.
@@ -23,9 +48,6 @@ class LensView(Filling, LensMap):
     translator: reads the layers through it, for instance `mi.locate.Translator.default(model)`.
     answer, foil, directions: as in AttentionView.
     """
-
-    panel_names = ("lens",)
-    first_at_once = True
 
     def __init__(
         self,
@@ -38,17 +60,8 @@ class LensView(Filling, LensMap):
         foil: Texts | None = None,
         directions: Mapping[str, Direction] | None = None,
     ) -> None:
-        self._target, self._translator = target, translator
+        self._asked = (target, translator)
         super().__init__(model, prompt, answer, foil, directions, title="Logit lens: what each layer would say next")
 
-    def _maps(self, halt: Event) -> Iterator[tuple[int, Grid]]:
-        steps = lens_steps(
-            self.model,
-            self._text,
-            target=self._target,
-            translator=self._translator,
-            progress=self._ticker("lens"),
-            stop=halt,
-        )
-        for grid in steps:
-            yield 0, grid
+    def _equip(self) -> tuple[Instrument, ...]:
+        return (Lens(self, *self._asked),)

@@ -18,6 +18,8 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
+import traitlets as t
+
 from ..direction import Direction
 from ..grid import Grid
 from ..improve.controls import controls, describe
@@ -30,17 +32,20 @@ from ..site import Site
 from ..view import mapping
 from ..view.loop import Loop
 from .directions import cheerful
+from .instrument import Instrument
 
 _NEW_TOKENS = 16
 _DRAWS = 20
 
 
 class Live(Loop):
-    """A Loop with a model behind it. Subclasses say which Grids are drawn.
+    """A Loop with a model behind it, whose panels its instruments draw.
 
     model, prompt: what is run. answer, foil: what the metric tells apart; without them, the model's own first and
     second choice. directions: {name: Direction} for the "add" act; by default the package's cheerful direction.
     """
+
+    instruments: tuple[Instrument, ...] = ()
 
     _job: Job | None = None
     most_tokens = 2048
@@ -58,27 +63,36 @@ class Live(Loop):
         self._model = Model.of(model)
         self._text = prompt
         self._grids: list[Grid] = []
+        self._arranging = threading.RLock()
+        self._moving = False  # while panels change under the picks
+        self._unseen: list[Site] = []  # picked, and not on screen at the moment
         self._answered: Job | None = None  # the one whose numbers are shown
         self._refuse_length()
-        self._before: Run = run(self._model, prompt)
+        self.base: Run = run(self._model, prompt)
         self._source = self._model.provenance
         if (answer is None) != (foil is None):
             raise ValueError("a metric tells two things apart: give both answer= and foil=, or neither")
         self._own_metric = answer is None
-        first, second = (label["id"] for label, _ in self._before.top_labels(2))
+        first, second = (label["id"] for label, _ in self.base.top_labels(2))
         self._read: tuple[Texts, Texts] = (first, second) if self._own_metric else (answer, foil)  # type: ignore[assignment]
-        self._metric(self._before)  # refuses an answer that no run could be measured by
+        self._metric(self.base)  # refuses an answer that no run could be measured by
         self._directions = dict(directions or {})
         super().__init__(
             prompt=prompt if isinstance(prompt, str) else "",
-            tokens=self._before.tokens,
+            tokens=self.base.tokens,
             runnable=True,
             provenance=self._print(),
             **traits,
         )
-        for request, do in (("run", self._start), ("stop", self.stop), ("code", self._show_code)):
+        for request, do in (
+            ("run", self._start),
+            ("stop", self.stop),
+            ("code", self._show_code),
+            ("choose", self.choose),
+        ):
             self.on(request, do)
         self._offer(self._directions)
+        self.instruments = self._equip()
         self._draw()
         self._offering: threading.Thread | None = None
         if directions is None:
@@ -94,8 +108,84 @@ class Live(Loop):
         if n > self.most_tokens:
             raise ValueError(f"the prompt has {n} tokens, {type(self).__name__} shows at most {self.most_tokens}")
 
+    def _equip(self) -> tuple[Instrument, ...]:
+        """The instruments; what a subclass is for."""
+        return ()
+
     def _draw(self) -> None:
-        """Fill `_grids` and `panels`; what a subclass is for. Runs first of all, and when the weights have changed."""
+        """Let every instrument draw; first of all, and when the weights have changed."""
+        for instrument in self.instruments:
+            instrument.draw()
+        self._offer_choices()
+
+    # -- what the instruments draw ----------------------------------------------------------------------------------
+
+    @property
+    def text(self) -> Prompt:
+        """The prompt as it was given: a text, chat messages or ids."""
+        return self._text
+
+    @property
+    def read(self) -> tuple[Texts, Texts]:
+        """What the metric tells apart: answer and foil."""
+        return self._read
+
+    def choose(self, name: str, value: str) -> None:
+        """Answer one of the view's choices, as a click on it does: `view.choose("value", "rank")`.
+
+        `view.choices` lists them with their options. Raises ValueError for a name or an answer that is none.
+        """
+        for instrument in self.instruments:
+            for choice in instrument.choices():
+                if choice.name == name:
+                    instrument.choose(name, choice.checked(value))
+                    self._offer_choices()
+                    return
+        known = ", ".join(choice["name"] for choice in self.choices)
+        raise ValueError(f"there is no choice {name!r} here; " + (f"there is {known}" if known else "there are none"))
+
+    def _offer_choices(self) -> None:
+        self.choices = [choice.wire() for instrument in self.instruments for choice in instrument.offers]
+
+    def arrange(self) -> None:
+        """Put on screen what the instruments have; picked cells stay picked where their sites are still shown."""
+        with self._arranging, self.hold_sync():
+            grids = [grid for instrument in self.instruments for grid in instrument.grids.values()]
+            moved = list(map(_cells, grids)) != list(map(_cells, self._grids))
+            wanted = [*self.selection, *self._unseen] if moved else []
+            self._moving = True
+            self._grids = grids
+            self.panels = [panel for instrument in self.instruments for panel in instrument.panels]
+            if moved:
+                self.picks = [pick for site in wanted if (pick := self._find(site))]
+                self._unseen = [site for site in wanted if not self._find(site)]
+            self._moving = False
+
+    @t.observe("picks")
+    def _forget_unseen(self, _: t.Bunch) -> None:
+        """Picks that a person changes are all that is picked."""
+        if not self._moving:
+            self._unseen = []
+
+    def begin_maps(self) -> None:
+        """Maps are on their way."""
+        self.progress = {"done": 0, "total": 0, "eta": 0, "label": "maps"}
+
+    def end_maps(self, instrument: Instrument, how: str) -> None:
+        """An instrument has ended its maps: "" they are all there, "stopped" or "closed"."""
+        others = [each for each in self.instruments if each is not instrument and each.draws]
+        if how == "closed" or not (self._runs or others):
+            self._rest(how or self.status)
+
+    def draw_again(self) -> None:
+        """The weights were edited while the maps filled: begin again, and drop the result of the old ones."""
+        self.base = run(self._model, self._text)
+        if self._redraw():
+            self.result, self.provenance = {}, self._print()
+
+    def _extent(self) -> str:
+        waits = self.instruments and not self.panels
+        return "the maps are not there yet; view.wait() waits for them" if waits else super()._extent()
 
     # -- what is picked and drafted, from Python --------------------------------------------------------------------
 
@@ -113,7 +203,7 @@ class Live(Loop):
     def selection(self) -> Selection:
         """The picked cells as Sites; assign a Selection, or any Sites that are on screen, to pick them."""
         places = [self._grids[p].site(mapping.index(self._grids[p], row, col)) for p, row, col in self.picks]
-        prompt = self._text if isinstance(self._text, str) else self._before.ids.tolist()
+        prompt = self._text if isinstance(self._text, str) else self.base.ids.tolist()
         provenance = {**self._source, "prompt": prompt, "answer": self._read[0], "foil": self._read[1]}
         return Selection(tuple(places), provenance)
 
@@ -122,10 +212,17 @@ class Live(Loop):
         self.picks = [self._pick(site) for site in ([sites] if isinstance(sites, Site) else sites)]
 
     def _pick(self, site: Site) -> tuple[int, int, int]:
+        if (pick := self._find(site)) is None:
+            raise KeyError(f"{site} is not on screen here")
+        return pick
+
+    def _find(self, site: Site) -> tuple[int, int, int] | None:
+        """The first cell on screen that is this site."""
         for number, grid in enumerate(self._grids):
-            with contextlib.suppress(KeyError):
-                return (number, *mapping.cell(grid, grid.index(site)))
-        raise KeyError(f"{site} is not on screen here")
+            if grid.kind:
+                with contextlib.suppress(KeyError):
+                    return (number, *mapping.cell(grid, grid.index(site)))
+        return None
 
     @property
     def recipe(self) -> Recipe:
@@ -151,9 +248,12 @@ class Live(Loop):
         return self.result
 
     def stop(self) -> None:
-        """Ask what runs to end; what was already shown stays."""
-        if self._job is not None:
+        """Stop the run; without one, the maps. What is done, and was already shown, stays."""
+        if self._runs and self._job is not None:
             self._job.stop()
+        else:
+            for instrument in self.instruments:
+                instrument.stop()
 
     @property
     def _runs(self) -> bool:
@@ -161,7 +261,9 @@ class Live(Loop):
         return self._job is not None and not self._job.future.done()
 
     def wait(self) -> None:
-        """Wait until nothing runs for this view, and all that it offers is there; raises a failed job's error."""
+        """Wait until maps and runs have ended, and all that it offers is there; raises a failed job's error."""
+        for instrument in self.instruments:
+            instrument.wait()
         if self._offering is not None:
             self._offering.join()
         self._finish()
@@ -178,7 +280,10 @@ class Live(Loop):
 
     def close(self) -> None:
         """End what runs for this view, and take it off the page."""
-        self.stop()
+        for instrument in self.instruments:
+            instrument.stop()
+        if self._job is not None:
+            self._job.stop()
         super().close()
 
     # -- the loop ---------------------------------------------------------------------------------------------------
@@ -228,15 +333,15 @@ class Live(Loop):
 
     def _answer(self, recipe: Recipe, request: dict[str, Any]) -> None:
         """On the worker: everything one run shows, numbers first."""
-        self._before, after = run(self._model, self._text), run(self._model, self._text, recipe)
+        self.base, after = run(self._model, self._text), run(self._model, self._text, recipe)
         redrawn = self._redraw()
-        before_metric, after_metric = (self._metric(r) for r in (self._before, after))
+        before_metric, after_metric = (self._metric(r) for r in (self.base, after))
         _refuse_infinite([after_metric], after.warnings)
         self._model.worker.check()
         self.result = dict(
             **request,
             metric=self._metric_name(),
-            before=_side(self._before, before_metric),
+            before=_side(self.base, before_metric),
             after=_side(after, after_metric),
             difference=after_metric - before_metric,
             singles=[],
@@ -273,7 +378,7 @@ class Live(Loop):
     def _compare(self, recipe: Recipe, joint: float) -> None:
         """Each cell alone, and the same edit on random other cells."""
         singles = [Recipe((step,)) for step in recipe.interventions] if len(recipe) > 1 else []
-        rivals = controls(self._model, recipe, _DRAWS, length=len(self._before.ids))
+        rivals = controls(self._model, recipe, _DRAWS, length=len(self.base.ids))
         changes = self._changes([*singles, *rivals])
         alone, others = changes[: len(singles)], changes[len(singles) :]
         if singles:
@@ -298,7 +403,7 @@ class Live(Loop):
             for number, value in zip(numbers, values.tolist(), strict=True):
                 changes[number] = value - before
             done += len(numbers)
-            self._report(done, len(recipes), began, "control edits")
+            self.report(done, len(recipes), began, "control edits")
         return changes
 
     def _tell(self, recipe: Recipe) -> None:
@@ -306,13 +411,13 @@ class Live(Loop):
         count, began = itertools.count(1), time.monotonic()
 
         def show(side: str, text: str) -> None:
-            self._report(min(next(count), 2 * _NEW_TOKENS), 2 * _NEW_TOKENS, began, "generated words")
+            self.report(min(next(count), 2 * _NEW_TOKENS), 2 * _NEW_TOKENS, began, "generated words")
             self._publish(**{side: {**self.result[side], "text": text}})
 
         for side, edit in (("before", None), ("after", recipe)):
             show(side, generate(self._model, self._text, edit, _NEW_TOKENS, on_text=partial(show, side)))
 
-    def _report(self, done: int, total: int, began: float, label: str) -> None:
+    def report(self, done: int, total: int, began: float, label: str) -> None:
         """Progress with the time that is left at this pace."""
         left = (time.monotonic() - began) / max(done, 1) * (total - done)
         self.progress = {"done": done, "total": total, "eta": left, "label": label}
@@ -337,14 +442,14 @@ class Live(Loop):
             notes.append("The recipe changes nothing.")
         if self._model.own_hooks:
             notes.append(f"Your bridge has {self._model.own_hooks} hooks of its own; they are not applied here.")
-        return notes
+        return [*notes, *(note for instrument in self.instruments for note in instrument.notes(recipe))]
 
     def _print(self, recipe: Recipe | None = None) -> dict[str, str]:
         """The small print."""
         return {
             "model": str(self._source["model"]),
             "weights": str(self._source["weights"]),
-            "tokens": str(len(self._before.ids)),
+            "tokens": str(len(self.base.ids)),
             "recipe": recipe.hash if recipe is not None else "",
             "versions": f"transformer-lens {version('transformer-lens')}, torch {version('torch')}",
         }
@@ -368,6 +473,11 @@ class Live(Loop):
         self.directions = [
             {"name": name, "layer": d.layer, "natural": d.natural} for name, d in self._directions.items()
         ]
+
+
+def _cells(grid: Grid) -> tuple[Any, ...]:
+    """What the cells of a grid are."""
+    return grid.kind, grid.part, grid.axes
 
 
 def _refuse_infinite(metrics: Sequence[float], why: Sequence[str]) -> None:

@@ -1,0 +1,57 @@
+// What can be chosen about the maps: few options as a row of buttons, many as a list, a typed answer as a field.
+
+import type { Choice } from "./border";
+import { h, shown } from "./dom";
+import type { Loop } from "./loop";
+
+const MOST_BUTTONS = 4;
+
+/** The choices of one instrument; nothing where it offers none. */
+export function choices(loop: Loop, instrument: string): HTMLElement {
+  const bar = h("div", { class: "mi-choices", "data-testid": `choices-${instrument}` });
+  let drawn = "";
+  loop.watch(["choices"], () => {
+    const offered = loop.get("choices").filter((choice) => choice.instrument === instrument);
+    const sort = JSON.stringify(offered.map((choice) => ({ ...choice, value: "" })));
+    if (sort !== drawn) bar.replaceChildren(...offered.map((choice) => control(loop, choice)));
+    drawn = sort;
+    for (const { name, value } of offered) settle(bar.querySelector(`[data-choice="${CSS.escape(name)}"]`)!, value);
+    shown(bar, offered.length > 0);
+  });
+  return bar;
+}
+
+function control(loop: Loop, choice: Choice): HTMLElement {
+  const choose = (value: string) => loop.choose(choice.name, value);
+  const { name, label, options } = choice;
+  const named = { class: "mi-choice", "data-choice": name, "data-testid": `choice-${name}` };
+  if (!options.length) return h("label", named, h("span", {}, label), field(choice, choose));
+  if (options.length > MOST_BUTTONS) return h("label", named, h("span", {}, label), list(choice, choose));
+  return h("div", { ...named, role: "group", "aria-label": label }, h("span", { "aria-hidden": "true" }, label), buttons(choice, choose));
+}
+
+function buttons({ options }: Choice, choose: (value: string) => void): HTMLElement {
+  const segment = ({ value, label }: { value: string; label: string }) =>
+    h("button", { type: "button", "data-value": value, onclick: () => choose(value) }, label);
+  return h("div", { class: "mi-segments mi-quiet" }, ...options.map(segment));
+}
+
+function list({ options }: Choice, choose: (value: string) => void): HTMLElement {
+  const select = h("select", {}, ...options.map(({ value, label }) => h("option", { value }, label)));
+  select.addEventListener("change", () => choose(select.value));
+  return select;
+}
+
+/** A typed answer is given with Enter, or by leaving the field. */
+function field({ hint }: Choice, choose: (value: string) => void): HTMLElement {
+  const input = h("input", { type: "text", placeholder: hint, spellcheck: "false", dir: "auto" });
+  input.addEventListener("change", () => choose(input.value));
+  return input;
+}
+
+/** Show which answer holds, and leave alone what a person is typing. */
+function settle(control: HTMLElement, value: string): void {
+  for (const button of control.querySelectorAll<HTMLElement>("button")) button.setAttribute("aria-pressed", String(button.dataset.value === value));
+  for (const input of control.querySelectorAll<HTMLInputElement | HTMLSelectElement>("input, select"))
+    if (document.activeElement !== input || input instanceof HTMLSelectElement) input.value = value;
+}

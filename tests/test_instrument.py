@@ -1,0 +1,119 @@
+"""What any view's instruments share: steps on screen, choices, and picks that follow their sites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Event
+
+import pytest
+
+import mi_widgets as mi
+from mi_widgets.grid import Grid
+from mi_widgets.view import Choice, Heatmap
+from mi_widgets.workbench.instrument import Instrument
+from mi_widgets.workbench.live import Live
+
+from . import tiny
+from .conftest import Tiny
+from .tiny import CLEAN
+
+OBJECTS = Choice("objects", "Objects", "heads", (("heads", "Heads"), ("residual", "Residual stream"), ("both", "Both")))
+
+
+class Switching(Instrument):
+    """Shows the maps of the objects that are chosen."""
+
+    name = "switching"
+    objects = "heads"
+
+    def maps(self, halt: Event) -> Iterator[tuple[str, Grid]]:
+        pair = mi.Pair(CLEAN, tiny.CORRUPT, "a", " John")
+        for objects in ("residual", "heads") if self.objects == "both" else (self.objects,):
+            yield (
+                objects,
+                mi.locate.causal(self.view.model, mi.Task((pair,), metric="accuracy"), objects, progress=False),
+            )
+
+    def choices(self) -> tuple[Choice, ...]:
+        from dataclasses import replace
+
+        return (replace(OBJECTS, value=self.objects),)
+
+
+class SwitchingView(Live, Heatmap):
+    def _equip(self) -> tuple[Instrument, ...]:
+        return (Switching(self),)
+
+
+@pytest.fixture
+def view(llama: Tiny) -> SwitchingView:
+    shown = SwitchingView(llama.model, CLEAN, directions={})
+    shown.wait()
+    return shown
+
+
+def names(view: Live) -> list[str]:
+    view.wait()
+    return [panel.name for panel in view.panels]
+
+
+def test_a_choice_draws_what_it_asks_for_and_says_what_holds(view: SwitchingView) -> None:
+    assert names(view) == ["heads"] and view.choices[0]["value"] == "heads"
+    view.receive({"type": "choose", "name": "objects", "value": "residual"})
+    assert names(view) == ["residual"] and view.choices[0]["value"] == "residual"
+    assert view.choices[0]["instrument"] == view.panels[0].instrument == "switching"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("object", "heads", "no choice 'object' here; there is objects"),
+        ("objects", "neurons", "objects is one of heads, residual, both, not 'neurons'"),
+        ("objects", 3, "choose with value 3"),
+        (None, "heads", "choose with name None"),
+    ],
+)
+def test_an_answer_that_is_none_is_a_card_and_draws_nothing(
+    view: SwitchingView, name: str, value: str, why: str
+) -> None:
+    view.receive({"type": "choose", "name": name, "value": value})
+    assert why in view.error["why"]
+    assert names(view) == ["heads"] and view.choices[0]["value"] == "heads"
+
+
+def test_a_typed_answer_has_a_longest_length() -> None:
+    typed = Choice("target", "Target", "")
+    assert typed.checked(" Paris") == " Paris"
+    with pytest.raises(ValueError, match="at most 2000 letters"):
+        typed.checked("x" * 2001)
+
+
+def test_picks_follow_their_sites_and_come_back_with_them(view: SwitchingView) -> None:
+    view.picks = [(0, 0, 0), (0, 1, 2)]
+    heads = view.selection.sites
+    view.choose("objects", "both")
+    assert names(view) == ["residual", "heads"] and view.picks == [(1, 0, 0), (1, 1, 2)]
+    view.choose("objects", "residual")
+    assert names(view) == ["residual"] and view.picks == []
+    view.choose("objects", "heads")
+    assert names(view) == ["heads"] and view.selection.sites == heads
+
+
+def test_what_was_picked_elsewhere_is_forgotten_with_a_new_pick(view: SwitchingView) -> None:
+    view.picks = [(0, 1, 2)]
+    view.choose("objects", "residual")
+    view.wait()
+    view.picks = [(0, 0, 0)]
+    view.choose("objects", "heads")
+    assert names(view) == ["heads"] and view.picks == []
+
+
+def test_a_panel_of_sites_says_where_its_rows_and_columns_are(view: SwitchingView) -> None:
+    view.choose("objects", "both")
+    view.wait()
+    residual, heads = (panel.wire() for panel in view.panels)
+    assert (heads["kind"], heads["part"], residual["part"]) == ("head", "z", "pre")
+    assert heads["rows"]["places"] == [[i] for i in range(tiny.LAYERS)] and heads["cols"]["places"][-1] == [
+        tiny.HEADS - 1
+    ]
+    assert residual["cols"]["places"] == [[i] for i in range(len(view.tokens))]
