@@ -25,7 +25,7 @@ from .site import Site
 from .steer import Baked, bake
 from .subspace import Subspace
 from .task import Example, Pair, Task
-from .workbench import AttentionView, AttributionView, LensView, compare
+from .workbench import AttentionView, AttributionView, LensView, compare, link
 
 try:
     __version__ = version("mi-widgets")
@@ -56,6 +56,7 @@ __all__ = [
     "evaluate",
     "generate",
     "improve",
+    "link",
     "load",
     "locate",
     "run",

@@ -7,10 +7,13 @@ import { bdi, h, shown } from "./dom";
 import { count } from "./format";
 import type { Loop } from "./loop";
 import { scaleSlider, strengthSlider } from "./slider";
+import { tray } from "./tray";
+import { undoButtons } from "./undo";
 
 export type Naming = (pick: Pick) => string;
 
 const MOST_CHIPS = 10;
+const KEEP = "Keep this edit in force while you pick others";
 const VERBS: [Act["verb"], string][] = [["switch_off", "Switch off"], ["scale", "Scale"], ["add", "Add direction"]];
 const KINDS: ["mean" | "zero", string][] = [["mean", "to its mean"], ["zero", "to zero"]];
 
@@ -22,6 +25,7 @@ export class ActionBar {
   private readonly why = h("span", { class: "mi-why", "data-testid": "why" });
   private readonly runButton = h("button", { class: "mi-button mi-primary", type: "button" });
   private readonly codeButton = h("button", { class: "mi-button", type: "button", "data-testid": "code", "aria-expanded": "false" }, "Code");
+  private readonly keepButton = h("button", { class: "mi-button", type: "button", "data-testid": "keep", title: KEEP }, "Keep");
   private readonly clearButton = h("button", { class: "mi-button", type: "button", "data-testid": "clear" }, "Clear");
   private drawn = "";
 
@@ -33,12 +37,13 @@ export class ActionBar {
     this.codeButton.addEventListener("click", () => (code.toggle(), this.codeButton.setAttribute("aria-expanded", String(code.open))));
     this.clearButton.addEventListener("click", () => loop.pick([]));
     this.runButton.addEventListener("click", () => (loop.busy ? loop.stop() : loop.run()));
-    const buttons = h("div", { class: "mi-buttons" }, this.runButton, this.codeButton, this.clearButton, this.why);
+    this.keepButton.addEventListener("click", () => loop.keep());
+    const buttons = h("div", { class: "mi-buttons" }, this.runButton, this.keepButton, this.codeButton, this.clearButton, undoButtons(loop), this.why);
     const verbRow = h("div", { class: "mi-verbs" }, this.verbs, this.details);
-    this.element = h("section", { class: "mi-bar", "aria-label": "Action", "data-testid": "bar" }, this.chips, verbRow, buttons);
+    this.element = h("section", { class: "mi-bar", "aria-label": "Action", "data-testid": "bar" }, tray(loop), this.chips, verbRow, buttons);
     loop.watch(["picks", "panels", "tokens"], () => this.showPicks());
     loop.watch(["act", "directions"], () => this.showAct());
-    loop.watch(["picks", "act", "result"], () => this.showRun());
+    loop.watch(["picks", "act", "tray", "result"], () => this.showRun());
     loop.watchBusy(() => this.showRun());
   }
 
@@ -110,14 +115,17 @@ export class ActionBar {
     button.textContent = busy ? "Stop" : "Run";
     button.dataset.testid = busy ? "run-stop" : "run";
     button.disabled = !busy && !!reason;
+    this.keepButton.disabled = !this.loop.keepable;
     this.codeButton.disabled = !!reason && this.codeButton.getAttribute("aria-expanded") === "false";
     button.classList.toggle("mi-next", !busy && !reason && (!this.loop.result || this.loop.stale));
     this.why.textContent = busy ? "" : reason || this.promised();
   }
 
   private promised(): string {
-    const { picks, act } = this.loop.draft;
-    return promise(act, picks.length, this.loop.placed(picks).length);
+    const { picks, act, tray } = this.loop.draft;
+    if (!this.loop.keepable) return "Runs the kept edits.";
+    const words = promise(act, picks.length, this.loop.placed(picks).length);
+    return tray.length ? `${words} The kept edits stay in force.` : words;
   }
 }
 

@@ -37,6 +37,11 @@ export type Act =
   | { verb: "scale"; factor: number }
   | { verb: "add"; direction: string; strength: number };
 export type Direction = { name: string; layer: number; natural: number };
+export type Kept = { id: number; label: string; strength: number };
+export type Row = { run: number; what: string; metric: string; before: number; after: number; difference: number; beats: number | null; controls: number | null; recipe: string };
+export type Journal = { rows: Row[]; code: string };
+export type Curve = { strengths: number[]; differences: (number | null)[]; collapsed: boolean[] };
+export type Side = { before: number; after: number } | { why: string };
 export type Choice = { name: string; label: string; value: string; options: { value: string; label: string }[]; hint: string; instrument: string };
 export type Progress = { done: number; total: number; eta: number; label: string };
 export type Outcome = { metric: number; top: { token: Token; probability: number }[]; text: string | null };
@@ -44,6 +49,7 @@ export type Control = { label: string; values: number[]; beats: number };
 export type Result = {
   picks: Pick[];
   act: Act;
+  tray: Kept[];
   metric: string;
   before: Outcome;
   after: Outcome;
@@ -52,6 +58,8 @@ export type Result = {
   sum_of_singles: number | null;
   frozen: number | null;
   control: Control | null;
+  side: Side | null;
+  curve: Curve | null;
   notes: string[];
   warnings: string[];
   hooks: string[];
@@ -69,6 +77,9 @@ export interface LoopTraits {
   panels: PanelWire[];
   picks: Pick[];
   act: Act;
+  tray: Kept[];
+  undoable: number;
+  redoable: number;
   directions: Direction[];
   choices: Choice[];
   status: Status;
@@ -76,8 +87,10 @@ export interface LoopTraits {
   result: Result | Empty;
   error: Failure | Empty;
   code: string;
+  journal: Journal | Empty;
   provenance: Provenance | Empty;
   runnable: boolean;
+  group: string;
 }
 
 /** What AttentionMap adds. */
@@ -86,10 +99,10 @@ export interface AttentionTraits extends LoopTraits {
   opened: number[];
 }
 
-export type Draft = { picks: Pick[]; act: Act };
+export type Draft = { picks: Pick[]; act: Act; tray: Kept[] };
 export type Message =
-  | ({ type: "run" | "code" } & Draft)
-  | { type: "stop" }
+  | ({ type: "run" | "code" | "keep" } & Draft)
+  | { type: "stop" | "undo" | "redo" }
   | { type: "open"; row: number; col: number }
   | { type: "choose"; name: string; value: string };
 
@@ -147,11 +160,16 @@ export function sortedPicks(picks: Pick[]): Pick[] {
 
 /** Whether two drafts ask for the same thing: the test for a stale result, and against echoes. */
 export function sameDraft(a: Draft, b: Draft): boolean {
-  return samePicks(a.picks, b.picks) && sameAct(a.act, b.act);
+  return samePicks(a.picks, b.picks) && sameAct(a.act, b.act) && sameTray(a.tray, b.tray);
 }
 
 export function samePicks(a: Pick[], b: Pick[]): boolean {
   return String(sortedPicks(a)) === String(sortedPicks(b));
+}
+
+export function sameTray(a: Kept[], b: Kept[]): boolean {
+  const strengths = (tray: Kept[]) => JSON.stringify(tray.map(({ id, strength }) => [id, strength]));
+  return strengths(a) === strengths(b);
 }
 
 export function sameAct(a: Act, b: Act): boolean {

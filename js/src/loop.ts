@@ -1,7 +1,7 @@
 // The conversation with Python: traits read and written, requests sent, and whether an answer is on its way.
 
-import { filled, sameAct, sameDraft, samePicks, sortedPicks } from "./border";
-import type { Act, AttentionTraits, Draft, Message, Pick, Result } from "./border";
+import { filled, sameAct, sameDraft, samePicks, sameTray, sortedPicks } from "./border";
+import type { Act, AttentionTraits, Draft, Kept, Message, Pick, Result } from "./border";
 
 /** What anywidget hands to a view, as far as a view uses it. */
 export interface Model {
@@ -14,9 +14,11 @@ export interface Model {
 }
 
 type Trait = keyof AttentionTraits;
+let born = 0;
 const PATIENCE = 10_000; // after this many milliseconds without a sign from the kernel, say so
 
 export class Loop {
+  readonly name = `view-${++born}`;
   private asked = false;
   private unanswered = false;
   private timer = 0;
@@ -26,7 +28,7 @@ export class Loop {
     private readonly model: Model,
     readonly signal: AbortSignal,
   ) {
-    this.listen(["status", "progress", "result", "error", "code", "pattern"], () => this.answered());
+    this.listen(["status", "progress", "result", "error", "code", "pattern", "tray"], () => this.answered());
     signal.addEventListener("abort", () => clearTimeout(this.timer));
   }
 
@@ -47,7 +49,7 @@ export class Loop {
   }
 
   get draft(): Draft {
-    return { picks: this.get("picks"), act: this.get("act") };
+    return { picks: this.get("picks"), act: this.get("act"), tray: this.get("tray") };
   }
 
   /** Those picks that name a token position: where a direction can be added. */
@@ -69,9 +71,15 @@ export class Loop {
 
   /** Why the draft cannot be run or written as code, or nothing. */
   get obstacle(): string {
-    const { picks, act } = this.draft;
+    const { picks, act, tray } = this.draft;
     if (this.get("status") === "closed") return "The model is closed.";
-    return !picks.length && act.verb !== "add" ? "Pick a cell first." : "";
+    return !picks.length && act.verb !== "add" && !tray.length ? "Pick a cell first." : "";
+  }
+
+  /** Whether there is a draft of its own that could be put into the tray. */
+  get keepable(): boolean {
+    const { picks, act } = this.draft;
+    return this.get("status") !== "closed" && (picks.length > 0 || act.verb === "add");
   }
 
   get busy(): boolean {
@@ -98,6 +106,23 @@ export class Loop {
 
   run(): void {
     this.ask({ type: "run", ...this.draft });
+  }
+
+  /** Put the draft into the tray. */
+  keep(): void {
+    this.model.send({ type: "keep", ...this.draft });
+  }
+
+  fill(tray: Kept[]): void {
+    if (!sameTray(tray, this.get("tray"))) this.write("tray", tray);
+  }
+
+  undo(): void {
+    if (this.get("undoable")) this.model.send({ type: "undo" });
+  }
+
+  redo(): void {
+    if (this.get("redoable")) this.model.send({ type: "redo" });
   }
 
   stop(): void {

@@ -1,12 +1,14 @@
 // The maps of a view, side by side where there is room, each with its title, readout and legend.
 
-import { filled, readPanel, type Panel, type PanelWire, type Token } from "./border";
+import { filled, readPanel, type Panel, type PanelWire, type Pick, type Token } from "./border";
 import { h, shown } from "./dom";
 import type { Cell } from "./geometry";
 import { legend } from "./legend";
+import { Brush } from "./brush";
 import type { Loop } from "./loop";
 import type { Look } from "./look";
 import { HeatMap, type Pointing } from "./map";
+import { cellOf, keyOf } from "./places";
 import { cellsOf, picked } from "./selection";
 
 /** What else on the page answers to a cell that is pointed at, or picked. */
@@ -65,6 +67,7 @@ export class Frame {
 export class Panels {
   private readonly waiting = h("p", { class: "mi-hint mi-pending mi-blank" }, "The map appears here with its first numbers.");
   readonly element = h("div", { class: "mi-panels", "data-testid": "panels" }, this.waiting);
+  private readonly brush: Brush;
   private frames: Frame[] = [];
   private numbers: number[] = []; // where the frames' panels stand among all of the view
   private tokens = "";
@@ -75,6 +78,7 @@ export class Panels {
     private readonly echo: Echo = {},
     private readonly instrument = "",
   ) {
+    this.brush = new Brush(loop, (key, from) => this.light(key, from));
     loop.watch(["panels", "tokens"], () => this.show());
     loop.watch(["runnable", "error"], () => this.await());
     loop.watch(["picks"], () => this.mark());
@@ -129,18 +133,38 @@ export class Panels {
   private frame(panel: Panel): Frame {
     const { loop, echo } = this;
     const frame: Frame = new Frame(panel, loop.get("tokens"), this.look, {
-      hover: (cell) => echo.hover?.(frame.panel, frame.map, cell),
+      hover: (cell) => {
+        echo.hover?.(frame.panel, frame.map, cell);
+        this.brush.point(cell ? keyOf(frame.panel, cell) : "", frame);
+      },
       clear: () => loop.pick([]),
       pick: (cells, mode) => {
-        loop.pick(picked(loop.get("picks"), this.numbers[this.frames.indexOf(frame)], cells, mode));
+        const number = this.numbers[this.frames.indexOf(frame)];
+        loop.pick(picked(this.moved(loop.get("picks"), frame.panel, number), number, cells, mode));
         if (cells.length === 1) echo.pick?.(frame.panel, cells[0]);
       },
     });
     return frame;
   }
 
+  /** Picked cells are outlined in every map that holds the same places. */
   private mark(): void {
-    this.frames.forEach((frame, i) => frame.map.setPicked(cellsOf(this.loop.get("picks"), this.numbers[i])));
+    const picks = this.loop.get("picks");
+    this.frames.forEach((frame, i) => frame.map.setPicked(cellsOf(this.moved(picks, frame.panel, this.numbers[i]), this.numbers[i])));
+  }
+
+  /** Picks as far as they are cells of one map: those in other maps that are the same places count as its own. */
+  private moved(picks: Pick[], panel: Panel, number: number): Pick[] {
+    const wires = this.loop.get("panels");
+    return picks.map((pick) => {
+      const [from, row, col] = pick;
+      const cell = from === number || !wires[from] ? null : cellOf(panel, keyOf(wires[from], { row, col }));
+      return cell ? [number, cell.row, cell.col] : pick;
+    });
+  }
+
+  private light(key: string, from: object): void {
+    for (const frame of this.frames) if (frame !== from) frame.map.light(key ? cellOf(frame.panel, key) : null);
   }
 }
 

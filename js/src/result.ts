@@ -1,7 +1,8 @@
 // The last run: before and after, the effect among its controls, and what several cells do together and alone.
 
 import { bandWords, controlBand } from "./band";
-import type { Outcome, Pick, Result } from "./border";
+import type { Outcome, Pick, Result, Side } from "./border";
+import { doseCurve } from "./curve";
 import { deed } from "./deed";
 import { bdi, h, type Child } from "./dom";
 import { percent, plain, signed } from "./format";
@@ -15,7 +16,7 @@ export function resultArea(loop: Loop, name: (pick: Pick) => string): HTMLElemen
   const area = h("section", { class: "mi-result", "data-testid": "result" });
   const redraw = () => (loop.result || !loop.busy) && draw(area, loop, name);
   loop.watch(["result"], redraw);
-  loop.watch(["result", "picks", "act"], () => age(area, loop));
+  loop.watch(["result", "picks", "act", "tray"], () => age(area, loop));
   loop.watchBusy(() => {
     area.setAttribute("aria-busy", String(loop.busy));
     if (!loop.result || unfinished(loop.result)) redraw();
@@ -47,8 +48,10 @@ function age(area: HTMLElement, loop: Loop): void {
 }
 
 /** The question that the result answers, with the mark that it is no longer the one drafted. */
-function request(loop: Loop, { act, picks }: Result, name: (pick: Pick) => string): HTMLElement {
-  const words = h("h4", { "data-testid": "deed" }, bdi(deed(act, (act.verb === "add" ? loop.placed(picks) : picks).map(name))));
+function request(loop: Loop, { act, picks, tray }: Result, name: (pick: Pick) => string): HTMLElement {
+  const drafted = deed(act, (act.verb === "add" ? loop.placed(picks) : picks).map(name));
+  const kept = tray.map(({ label, strength }) => (strength === 1 ? label : `${label} × ${plain(strength)}`));
+  const words = h("h4", { "data-testid": "deed" }, bdi([...kept, drafted].filter(Boolean).join(" + ")));
   return h("div", { class: "mi-request" }, words, h("span", { class: "mi-stale-chip" }, STALE));
 }
 
@@ -62,7 +65,20 @@ function pending(words: string, busy: boolean, look: string): HTMLElement {
 function parts(result: Result, busy: boolean): HTMLElement[] {
   const numbers = h("div", { class: "mi-numbers" }, effect(result), evidence(result, busy));
   const sides = h("div", { class: "mi-sides" }, side("Before", result.before, busy), side("After", result.after, busy, result.before));
-  return [numbers, sides, together(result), remarks(result)].filter((part): part is HTMLElement => !!part);
+  return [numbers, responses(result), sides, together(result), remarks(result)].filter((part): part is HTMLElement => !!part);
+}
+
+/** What the edit does at other strengths, and to text that it is not about. */
+function responses({ curve, control, side }: Result): HTMLElement | null {
+  if (!curve && !side) return null;
+  return h("div", { class: "mi-responses" }, curve ? doseCurve(curve, control) : null, side ? elsewhere(side) : null);
+}
+
+function elsewhere(side: Side): HTMLElement {
+  const words = "why" in side
+    ? [h("p", { class: "mi-fine" }, side.why)]
+    : [h("p", { class: "mi-change" }, `${plain(side.before)} → ${plain(side.after)}`), h("p", { class: "mi-fine" }, "perplexity of neutral texts: the closer the two, the less else has changed")];
+  return h("div", { class: "mi-response", "data-testid": "side" }, h("h4", {}, "On other text"), ...words);
 }
 
 function effect({ metric, before, after, difference, frozen }: Result): HTMLElement {

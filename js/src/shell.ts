@@ -3,6 +3,8 @@
 import { ActionBar } from "./bar";
 import { readPanel, filled, type Pick } from "./border";
 import { errorCard } from "./card";
+import { journal } from "./journal";
+import { undoKeys } from "./undo";
 import { CodePane } from "./code";
 import { h, shown } from "./dom";
 import { Loop, type Model } from "./loop";
@@ -37,6 +39,7 @@ function raise(loop: Loop, el: HTMLElement, draw: (stage: Stage) => Scene): void
   loop.watch(["tokens"], () => strip.show(loop.get("tokens")));
   const scene = draw({ loop, strip, look: readLook(root) });
   root.append(heading(loop), errorCard(loop), strip.element, scene.element, ...actions(loop), announcer(loop), smallPrint(loop));
+  undoKeys(loop, root);
   watchLook(root, (look) => scene.setLook(look), loop.signal);
   loop.watchBusy(() => {
     root.dataset.status = loop.get("status");
@@ -64,7 +67,7 @@ function actions(loop: Loop): HTMLElement[] {
   const bar = new ActionBar(loop, code, (pick) => nameOf(loop, pick));
   const result = resultArea(loop, (pick) => nameOf(loop, pick));
   loop.watch(["runnable"], () => shown(bar.element, loop.get("runnable")));
-  return [bar.element, code.element, result];
+  return [bar.element, code.element, result, journal(loop)];
 }
 
 function nameOf(loop: Loop, [panel, row, col]: Pick): string {

@@ -18,6 +18,12 @@ export function strengthSlider(strength: number, natural: number, change: (stren
   return slider("Strength", "strength", strength, { low: -reach, high: reach, step: 0.01 }, ticks, "median norms", change);
 }
 
+/** How much of a kept edit is in force: 0 nothing, 1 as it was kept. */
+export function doseSlider(name: string, strength: number, change: (strength: number) => void): HTMLElement[] {
+  const ticks = [{ at: 0, name: "0" }, { at: 1, name: "1" }, { at: 2, name: "2" }];
+  return slider(name, "dose", strength, { low: 0, high: 2, step: 0.05 }, ticks, "×", change);
+}
+
 function slider(name: string, id: string, value: number, { low, high, step }: Span, ticks: Tick[], unit: string, change: (x: number) => void): HTMLElement[] {
   const bounds = { min: low, max: high, step, value, "data-act": true };
   const range = h("input", { type: "range", ...bounds, "aria-label": name, "data-testid": id });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { decode, readPanel, sameAct, sameDraft, samePicks, sortedPicks, type PanelWire, type Wire } from "../src/border";
+import { decode, readPanel, sameAct, sameDraft, sameTray, samePicks, sortedPicks, type PanelWire, type Wire } from "../src/border";
 
 /** Numbers as they arrive: a view somewhere inside a larger buffer. */
 function floats(shape: number[], values: number[], shift = 3): Wire {
@@ -43,5 +43,10 @@ test("picks are sorted by number and unique, and zero counts", () => {
 test("an act is the same whatever the order of its fields", () => {
   expect(sameAct({ verb: "scale", factor: 0 }, { factor: 0, verb: "scale" })).toBe(true);
   expect(sameAct({ verb: "scale", factor: 0 }, { verb: "scale", factor: 1 })).toBe(false);
-  expect(sameDraft({ picks: [], act: { verb: "scale", factor: 1 } }, { picks: [[0, 0, 0]], act: { verb: "scale", factor: 1 } })).toBe(false);
+  expect(sameDraft({ picks: [], act: { verb: "scale", factor: 1 }, tray: [] }, { picks: [[0, 0, 0]], act: { verb: "scale", factor: 1 }, tray: [] })).toBe(false);
+});
+
+test("a tray is another with another strength, whatever its words", () => {
+  expect(sameTray([{ id: 0, label: "a", strength: 1 }], [{ id: 0, label: "b", strength: 1 }])).toBe(true);
+  expect(sameTray([{ id: 0, label: "a", strength: 1 }], [{ id: 0, label: "a", strength: 0.5 }])).toBe(false);
 });

@@ -21,10 +21,10 @@ def checked(act: Mapping[str, Any], directions: Sequence[Mapping[str, Any]]) -> 
     if verb == "switch_off":
         return {"verb": verb, "kind": _one_of(act["kind"], KINDS, "kind")}
     if verb == "scale":
-        return {"verb": verb, "factor": _finite(act["factor"], "factor")}
+        return {"verb": verb, "factor": finite(act["factor"], "factor")}
     names = [direction["name"] for direction in directions]
     direction = _one_of(act["direction"], names, "direction")
-    return {"verb": verb, "direction": direction, "strength": _finite(act["strength"], "strength")}
+    return {"verb": verb, "direction": direction, "strength": finite(act["strength"], "strength")}
 
 
 def _same_fields(act: Mapping[str, Any], verb: str) -> None:
@@ -39,7 +39,8 @@ def _one_of(value: object, allowed: Sequence[str], name: str) -> str:
     return str(value)
 
 
-def _finite(value: object, name: str) -> float:
+def finite(value: object, name: str) -> float:
+    """A number that a page may send, or a ValueError."""
     number = float("nan")
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):

@@ -14,9 +14,10 @@ Whatever goes wrong in a handler becomes the `error` trait, a card under the vie
 card for what goes wrong elsewhere (in a worker thread).
 """
 
+import contextlib
 import json
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import anywidget
@@ -24,6 +25,7 @@ import traitlets as t
 
 from . import act as acts
 from . import bundle
+from .history import History
 from .panel import Panel
 
 Pick = tuple[int, int, int]
@@ -35,9 +37,14 @@ REQUESTS: dict[str, dict[str, type]] = {
     "code": {},
     "open": {"row": int, "col": int},
     "choose": {"name": str, "value": str},
+    "keep": {},
+    "undo": {},
+    "redo": {},
 }
-DRAFTING = ("run", "code")
-WRITTEN_BY_THE_PAGE = {"picks", "act"}
+DRAFTING = ("run", "code", "keep")
+WRITTEN_BY_THE_PAGE = {"picks", "act", "tray"}
+State = tuple[Any, acts.Act, list[dict[str, Any]]]
+"""A draft that can be gone back to: what is picked, the act, the tray."""
 
 
 def wires(panels: list[Panel], _: object) -> list[dict[str, Any]]:
@@ -57,6 +64,9 @@ class Loop(anywidget.AnyWidget):
     panels = t.List(t.Instance(Panel)).tag(sync=True, to_json=wires)
     picks = t.List(t.Tuple(t.Int(), t.Int(), t.Int())).tag(sync=True)
     act = t.Dict(default_value=acts.DEFAULT).tag(sync=True)
+    tray = t.List(t.Dict()).tag(sync=True)
+    undoable = t.Int().tag(sync=True)
+    redoable = t.Int().tag(sync=True)
     directions = t.List(t.Dict()).tag(sync=True)
     choices = t.List(t.Dict()).tag(sync=True)
     status = t.Enum(STATES, default_value="idle").tag(sync=True)
@@ -64,14 +74,20 @@ class Loop(anywidget.AnyWidget):
     result = t.Dict().tag(sync=True)
     error = t.Dict().tag(sync=True)
     code = t.Unicode().tag(sync=True)
+    journal = t.Dict().tag(sync=True)
     provenance = t.Dict().tag(sync=True)
     runnable = t.Bool(False).tag(sync=True)
+    group = t.Unicode().tag(sync=True)
 
     def __init__(self, panels: list[Panel] | None = None, **traits: Any) -> None:
         _refuse_unknown(type(self), traits)
         self._esm, self._css = bundle.script(self.stem), bundle.style()
-        self._handlers: dict[str, Callable[..., object]] = {}
+        self._handlers: dict[str, Callable[..., object]] = {"undo": self.undo, "redo": self.redo}
+        self._kept: dict[int, str] = {}  # the labels of what was put into the tray, by id
+        self._history: History[State] | None = None  # begins when there is something to remember
+        self._quiet = False  # while it is not a person who changes the draft
         super().__init__(panels=list(panels or ()), **traits)
+        self._history = History(self._state())
         self.on_msg(lambda _, message, __: self.receive(message))
 
     def on(self, request: str, do: Callable[..., object]) -> None:
@@ -92,6 +108,16 @@ class Loop(anywidget.AnyWidget):
             self._handler(request)(*details)
         except Exception as error:
             self.explain(error)
+
+    def undo(self) -> None:
+        """Go back to the draft before: picks, act and tray. At the beginning nothing happens."""
+        if self._history is not None and self.undoable:
+            self._restore(self._history.undo())
+
+    def redo(self) -> None:
+        """Go forward again to what was undone."""
+        if self._history is not None and self.redoable:
+            self._restore(self._history.redo())
 
     def fail(self, error: BaseException, *, what: str = "", fix: str = "") -> None:
         """A run ended in an error: show it as a card, and be ready for the next one."""
@@ -143,6 +169,7 @@ class Loop(anywidget.AnyWidget):
             with self.hold_sync():
                 self.picks = message.get("picks", self.picks)
                 self.act = message.get("act", self.act)
+                self.tray = message.get("tray", self.tray)
 
     def _handler(self, request: str) -> Callable[..., object]:
         if request not in self._handlers:
@@ -168,7 +195,7 @@ class Loop(anywidget.AnyWidget):
         except ValueError as problem:
             raise t.TraitError(f"This act is not understood: {problem}.") from None
 
-    @t.validate("result", "progress")
+    @t.validate("result", "progress", "journal")
     def _valid_numbers(self, proposal: t.Bunch) -> dict[str, Any]:
         """Only what JSON can carry: a NaN would end the page's reading."""
         try:
@@ -177,11 +204,73 @@ class Loop(anywidget.AnyWidget):
             raise t.TraitError("The result holds a number that is not finite.") from None
         return proposal.value
 
+    @t.validate("tray")
+    def _valid_tray(self, proposal: t.Bunch) -> list[dict[str, Any]]:
+        return [self._entry(entry) for entry in proposal.value]
+
+    def _entry(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """An entry of the tray: one that was put there, with a strength; its label is Python's."""
+        if entry.get("id") not in self._kept:
+            raise t.TraitError(f"the tray holds nothing with the id {entry.get('id')!r:.40}.")
+        try:
+            strength = acts.finite(entry.get("strength"), "strength")
+        except ValueError as problem:
+            raise t.TraitError(f"This strength is not understood: {problem}.") from None
+        return {"id": entry["id"], "label": self._kept[entry["id"]], "strength": strength}
+
+    @t.observe("picks", "act", "tray")
+    def _remember(self, change: t.Bunch) -> None:
+        """A step to go back to; a number that goes on changing, as under a slider, is one step."""
+        if self._history is None or self._quiet:
+            return
+        if self._slides(change):
+            self._history.amend(self._state())
+        else:
+            self._history.note(self._state())
+        self._sliding = _shape(change.new) if change.name in ("act", "tray") else None
+        self.undoable, self.redoable = self._history.depth
+
+    _sliding: object = None
+
+    def _slides(self, change: t.Bunch) -> bool:
+        """Whether only the number changed that changed last."""
+        return change.name != "picks" and self._sliding == _shape(change.new) == _shape(change.old)
+
+    def _state(self) -> State:
+        return self._places(), dict(self.act), [dict(entry) for entry in self.tray]
+
+    def _restore(self, state: State) -> None:
+        places, act, tray = state
+        assert self._history is not None
+        with self._silently(), self.hold_sync():
+            self._return_to(places)
+            self.act, self.tray = act, tray
+            self.undoable, self.redoable = self._history.depth
+
+    @contextlib.contextmanager
+    def _silently(self) -> Iterator[None]:
+        """Changes of the draft in here are no steps to go back to, and end what a slider was doing."""
+        before, self._quiet, self._sliding = self._quiet, True, None
+        try:
+            yield
+        finally:
+            self._quiet = before
+
+    def _places(self) -> Any:
+        """What is picked, so that it can be picked again when panels have changed."""
+        return [(self.panels[panel].name, row, col) for panel, row, col in self.picks]
+
+    def _return_to(self, places: Any) -> None:
+        numbers = {panel.name: number for number, panel in enumerate(self.panels)}
+        picks = [(numbers[name], row, col) for name, row, col in places if name in numbers]
+        self.picks = [pick for pick in picks if self._fits(pick)]
+
     @t.observe("panels")
     def _drop_lost_picks(self, _: t.Bunch) -> None:
-        self.picks = [pick for pick in self.picks if self._fits(pick)]
+        with self._silently():
+            self.picks = [pick for pick in self.picks if self._fits(pick)]
 
-    @t.observe("picks", "act")
+    @t.observe("picks", "act", "tray")
     def _drop_old_code(self, _: t.Bunch) -> None:
         self.code = ""
 
@@ -197,6 +286,13 @@ class Loop(anywidget.AnyWidget):
             f"panel {i} ({panel.name}) is {panel.shape[0]} x {panel.shape[1]}" for i, panel in enumerate(self.panels)
         ]
         return "; ".join(sizes) or "there are no panels"
+
+
+def _shape(value: Any) -> object:
+    """An act, or a tray, without its numbers."""
+    if isinstance(value, list):
+        return [_shape(entry) for entry in value]
+    return {name: None if isinstance(part, float) else part for name, part in value.items()}
 
 
 def _is(sort: type, value: object) -> bool:

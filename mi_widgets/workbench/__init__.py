@@ -4,5 +4,6 @@ from .attention import AttentionView
 from .attribution import AttributionView
 from .comparison import compare
 from .lens import LensView
+from .link import link
 
-__all__ = ["AttentionView", "AttributionView", "LensView", "compare"]
+__all__ = ["AttentionView", "AttributionView", "LensView", "compare", "link"]

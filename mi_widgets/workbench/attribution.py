@@ -78,5 +78,11 @@ class AttributionView(Live, AttributionMap):
         title = "Attribution: what carries the answer"
         super().__init__(model, first.clean, first.answer, first.foil, directions, title=title)
 
+    def _opening(self) -> list[str]:
+        items = ", ".join(f"mi.{pair!r}" for pair in self._task.items)
+        metric = f", metric={self._task.metric!r}" if isinstance(self._task.metric, str) else ""
+        task = f"task = mi.Task([{items}]{metric})"
+        return [*self._loading(), task, f"view = mi.AttributionView(model, task, pairs={len(self._task.items)})"]
+
     def _equip(self) -> tuple[Instrument, ...]:
         return (Attribution(self, self._task),)

@@ -8,7 +8,7 @@ from ..intervention import Recipe
 from ..model.tokens import Prompt
 from ..run import Texts, checked
 from ..view import Heatmap
-from .live import Live
+from .live import Live, brief
 
 
 class Comparison(Live, Heatmap):
@@ -18,20 +18,14 @@ class Comparison(Live, Heatmap):
         self, model: Any, prompt: Prompt, recipe: Recipe, answer: Texts | None = None, foil: Texts | None = None
     ) -> None:
         self._fixed = recipe = checked(recipe)
-        super().__init__(model, prompt, answer, foil, directions={}, title=f"Before and after: {_brief(recipe)}")
+        super().__init__(model, prompt, answer, foil, directions={}, title=f"Before and after: {brief(recipe)}")
         self.runnable = False
-        self._submit(lambda: self._answer(recipe, {"picks": [], "act": dict(self.act)}))
+        self._submit(lambda: self._answer(recipe, self._draft()))
 
     @property
     def recipe(self) -> Recipe:
         """The recipe that is compared."""
         return self._fixed
-
-
-def _brief(recipe: Recipe) -> str:
-    """A title's worth of a recipe."""
-    steps = [str(step) for step in recipe.interventions]
-    return "; ".join(steps) if len(steps) <= 2 else f"{len(steps)} edits ({steps[0]}, …)"
 
 
 def compare(

@@ -18,24 +18,30 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
+import torch
 import traitlets as t
 
 from ..direction import Direction
 from ..grid import Grid
 from ..improve.controls import controls, describe
 from ..intervention import Recipe
-from ..model import Closed, Job, Model, Stopped, hook_name
+from ..model import Closed, Job, Model, Read, Stopped, hook_name
+from ..model.checkpoint import NAME as DEFAULT
 from ..model.tokens import Prompt
-from ..run import Run, Texts, generate, metric_name, reader, run
+from ..run import COLLAPSED, Run, Texts, evenness, generate, metric_name, reader, run
 from ..selection import Selection
 from ..site import Site
+from ..steer.sweep import perplexity
+from ..view import act as acts
 from ..view import mapping
 from ..view.loop import Loop
 from .directions import cheerful
 from .instrument import Instrument
+from .journal import Journal, source_of
 
 _NEW_TOKENS = 16
 _DRAWS = 20
+_STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
 
 class Live(Loop):
@@ -64,8 +70,10 @@ class Live(Loop):
         self._text = prompt
         self._grids: list[Grid] = []
         self._arranging = threading.RLock()
-        self._moving = False  # while panels change under the picks
         self._unseen: list[Site] = []  # picked, and not on screen at the moment
+        self._recipes: dict[int, Recipe] = {}  # what was put into the tray, by id
+        self._asked_by: list[str] = []  # the lines of the journal that ask for the run that is on its way
+        self._plain: tuple[str, float] = ("", math.nan)  # perplexity of neutral text without an edit, of these weights
         self._answered: Job | None = None  # the one whose numbers are shown
         self._refuse_length()
         self.base: Run = run(self._model, prompt)
@@ -89,9 +97,11 @@ class Live(Loop):
             ("stop", self.stop),
             ("code", self._show_code),
             ("choose", self.choose),
+            ("keep", self.keep),
         ):
             self.on(request, do)
         self._offer(self._directions)
+        self.session = Journal(self._opening())
         self.instruments = self._equip()
         self._draw()
         self._offering: threading.Thread | None = None
@@ -107,6 +117,20 @@ class Live(Loop):
             raise ValueError("the prompt has no tokens besides BOS, so there is nothing to look at; give it some words")
         if n > self.most_tokens:
             raise ValueError(f"the prompt has {n} tokens, {type(self).__name__} shows at most {self.most_tokens}")
+
+    def _opening(self) -> list[str]:
+        """The lines that make this view again."""
+        given = {} if self._own_metric else {"answer": self._read[0], "foil": self._read[1]}
+        more = "".join(f", {name}={value!r}" for name, value in given.items())
+        return [*self._loading(), f"view = mi.{type(self).__name__}(model, {self._given()!r}{more})"]
+
+    def _loading(self) -> list[str]:
+        name = "" if self._source["model"] == DEFAULT else repr(str(self._source["source"]))
+        return ["import mi_widgets as mi", f"model = mi.load({name})"]
+
+    def _given(self) -> Any:
+        """The prompt as plain data."""
+        return self.base.ids.tolist() if isinstance(self._text, torch.Tensor) else self._text
 
     def _equip(self) -> tuple[Instrument, ...]:
         """The instruments; what a subclass is for."""
@@ -140,6 +164,7 @@ class Live(Loop):
                 if choice.name == name:
                     instrument.choose(name, choice.checked(value))
                     self._offer_choices()
+                    self._write([f"view.choose({name!r}, {value!r})"])
                     return
         known = ", ".join(choice["name"] for choice in self.choices)
         raise ValueError(f"there is no choice {name!r} here; " + (f"there is {known}" if known else "there are none"))
@@ -149,23 +174,28 @@ class Live(Loop):
 
     def arrange(self) -> None:
         """Put on screen what the instruments have; picked cells stay picked where their sites are still shown."""
-        with self._arranging, self.hold_sync():
+        with self._arranging, self._silently(), self.hold_sync():
             grids = [grid for instrument in self.instruments for grid in instrument.grids.values()]
             moved = list(map(_cells, grids)) != list(map(_cells, self._grids))
-            wanted = [*self.selection, *self._unseen] if moved else []
-            self._moving = True
+            wanted = self._places() if moved else ()
             self._grids = grids
             self.panels = [panel for instrument in self.instruments for panel in instrument.panels]
             if moved:
                 self.picks = [pick for site in wanted if (pick := self._find(site))]
                 self._unseen = [site for site in wanted if not self._find(site)]
-            self._moving = False
 
     @t.observe("picks")
     def _forget_unseen(self, _: t.Bunch) -> None:
         """Picks that a person changes are all that is picked."""
-        if not self._moving:
+        if not self._quiet:
             self._unseen = []
+
+    def _places(self) -> tuple[Site, ...]:
+        return (*self._sites(), *self._unseen)
+
+    def _return_to(self, places: Sequence[Site]) -> None:
+        self.picks = [pick for site in places if (pick := self._find(site))]
+        self._unseen = [site for site in places if not self._find(site)]
 
     def begin_maps(self) -> None:
         """Maps are on their way."""
@@ -202,7 +232,7 @@ class Live(Loop):
     @property
     def selection(self) -> Selection:
         """The picked cells as Sites; assign a Selection, or any Sites that are on screen, to pick them."""
-        places = [self._grids[p].site(mapping.index(self._grids[p], row, col)) for p, row, col in self.picks]
+        places = self._sites()
         prompt = self._text if isinstance(self._text, str) else self.base.ids.tolist()
         provenance = {**self._source, "prompt": prompt, "answer": self._read[0], "foil": self._read[1]}
         return Selection(tuple(places), provenance)
@@ -210,6 +240,13 @@ class Live(Loop):
     @selection.setter
     def selection(self, sites: Selection | Sequence[Site] | Site) -> None:
         self.picks = [self._pick(site) for site in ([sites] if isinstance(sites, Site) else sites)]
+
+    def shows(self, site: Site) -> bool:
+        """Whether this site is a cell on screen."""
+        return self._find(site) is not None
+
+    def _sites(self) -> list[Site]:
+        return [self._grids[p].site(mapping.index(self._grids[p], row, col)) for p, row, col in self.picks]
 
     def _pick(self, site: Site) -> tuple[int, int, int]:
         if (pick := self._find(site)) is None:
@@ -226,7 +263,28 @@ class Live(Loop):
 
     @property
     def recipe(self) -> Recipe:
-        """What Run would do: the drafted act on the picked cells."""
+        """What Run would do: what is in the tray, at its strengths, then the drafted act on the picked cells."""
+        kept = [self._recipes[entry["id"]].at(entry["strength"]) for entry in self.tray]
+        if kept and not self.picks and self.act["verb"] != "add":
+            return sum(kept[1:], kept[0])
+        return sum(kept, Recipe()) + self._drafted()
+
+    def keep(self) -> None:
+        """Put the draft into the tray: it stays in force, at a strength of its own, while other cells are picked."""
+        drafted, id_ = self._drafted(), len(self._recipes)
+        self._recipes[id_], self._kept[id_] = drafted, brief(drafted)
+        self._write([*self._draft_lines(), "view.keep()"])
+        with self.hold_sync():
+            self.tray = [*self.tray, {"id": id_, "strength": 1.0}]
+            with self._silently():
+                self.picks = []
+                if self.act["verb"] == "add":
+                    self.act = acts.DEFAULT
+            if self._history is not None:
+                self._history.amend(self._state())
+
+    def _drafted(self) -> Recipe:
+        """The act on the picked cells, without the tray."""
         act, picked = self.act, self.selection
         if act["verb"] == "add":
             positions = list(dict.fromkeys(site.position for site in picked if site.position is not None))
@@ -289,8 +347,24 @@ class Live(Loop):
     # -- the loop ---------------------------------------------------------------------------------------------------
 
     def _start(self) -> Job:
-        recipe, request = self.recipe, {"picks": [list(pick) for pick in self.picks], "act": dict(self.act)}
+        recipe, request = self.recipe, self._draft()
+        self._asked_by = [*self._draft_lines(), "view.run()"]
         return self._submit(lambda: self._answer(recipe, request))
+
+    def _draft_lines(self) -> list[str]:
+        """The lines that draft what is drafted now."""
+        strengths = [{"id": entry["id"], "strength": entry["strength"]} for entry in self.tray]
+        tray = [f"view.tray = {strengths}"] if strengths else []
+        return [*tray, f"view.selection = {source_of(self._sites())}", f"view.act = {self.act}"]
+
+    def _write(self, lines: Sequence[str], what: str = "", **outcome: Any) -> None:
+        """Into the journal, and onto the page."""
+        self.session.add(lines, what, **outcome)
+        self.journal = self.session.wire()
+
+    def _draft(self) -> dict[str, Any]:
+        """What is asked for, as a result repeats it."""
+        return {"picks": [list(pick) for pick in self.picks], "act": dict(self.act), "tray": list(self.tray)}
 
     def _submit(self, work: Callable[[], None]) -> Job:
         """Queue work of this view; it replaces what the view was doing."""
@@ -348,15 +422,33 @@ class Live(Loop):
             sum_of_singles=None,
             frozen=None,
             control=None,
+            side=None,
+            curve=None,
             notes=[*redrawn, *self._notes(recipe)],
             warnings=list(after.warnings),
             hooks=list(dict.fromkeys(hook_name(site) for site in recipe.sites)),
         )
         self._answered = self._model.worker.job
         self.provenance = self._print(recipe)
+        self._note(recipe)
         self._freeze(recipe)
         self._compare(recipe, after_metric - before_metric)
+        self._respond(recipe, after_metric - before_metric, float(evenness(after.logits[-1])))
+        self._spare(recipe)
         self._tell(recipe)
+
+    def _note(self, recipe: Recipe) -> None:
+        """Into the journal: what was run, and what came out."""
+        shown = self.result
+        sides = {side: shown[side]["metric"] for side in ("before", "after")}
+        self._write(
+            self._asked_by,
+            brief(recipe),
+            metric=shown["metric"],
+            **sides,
+            difference=shown["difference"],
+            recipe=recipe.hash,
+        )
 
     def _redraw(self) -> list[str]:
         """Draw again what was drawn of other weights; says so."""
@@ -379,7 +471,7 @@ class Live(Loop):
         """Each cell alone, and the same edit on random other cells."""
         singles = [Recipe((step,)) for step in recipe.interventions] if len(recipe) > 1 else []
         rivals = controls(self._model, recipe, _DRAWS, length=len(self.base.ids))
-        changes = self._changes([*singles, *rivals])
+        changes = self._changes([*singles, *rivals], "control edits")
         alone, others = changes[: len(singles)], changes[len(singles) :]
         if singles:
             labels = [str(step.site) for step in recipe.interventions]
@@ -388,23 +480,59 @@ class Live(Loop):
         if rivals:
             beats = sum(abs(joint) > abs(value) for value in others)
             self._publish(control={"label": describe(recipe, rivals), "values": others, "beats": beats})
+            self.session.complete(beats=beats, controls=len(others))
+            self.journal = self.session.wire()
         else:
             none = "No control: there are no other places of this kind to draw from."
             self._publish(control={"label": none, "values": [], "beats": 0})
 
-    def _changes(self, recipes: Sequence[Recipe]) -> list[float]:
+    def _changes(self, recipes: Sequence[Recipe], label: str) -> list[float]:
         """The metric's change under each recipe, batched."""
-        recording = self._model.record(self._text)
-        read = reader(self._model, "logit_diff", *self._read)
-        before = float(read(recording.logits[None]))
-        changes, done, began = [0.0] * len(recipes), 0, time.monotonic()
-        for numbers, values in self._model.sweep(recording, recipes, read):
-            _refuse_infinite(values.tolist(), ("a single cell's or a control's output is not a number",))
-            for number, value in zip(numbers, values.tolist(), strict=True):
-                changes[number] = value - before
-            done += len(numbers)
-            self.report(done, len(recipes), began, "control edits")
+        changes = [change for change, _ in self._readings(recipes, label)]
+        _refuse_infinite(changes, ("a single cell's or a control's output is not a number",))
         return changes
+
+    def _readings(self, recipes: Sequence[Recipe], label: str) -> list[tuple[float, float]]:
+        """Under each recipe, batched: the metric's change, and how even what the model says next is."""
+        recording = self._model.record(self._text)
+        metric = reader(self._model, "logit_diff", *self._read)
+        read = Read(lambda logits: torch.stack([metric(logits), evenness(logits)], dim=-1))
+        before = float(metric(recording.logits[None]))
+        readings, done, began = [(0.0, 0.0)] * len(recipes), 0, time.monotonic()
+        for numbers, values in self._model.sweep(recording, recipes, read):
+            for number, (value, even) in zip(numbers, values.tolist(), strict=True):
+                readings[number] = (value - before, even)
+            done += len(numbers)
+            self.report(done, len(recipes), began, label)
+        return readings
+
+    def _respond(self, recipe: Recipe, full: float, even: float) -> None:
+        """The metric's change as the recipe grows from nothing to twice its strength; crossed where the model broke.
+
+        full, even: what the run at full strength, which is known, has shown.
+        """
+        between = [strength for strength in _STRENGTHS if strength not in (0.0, 1.0)]
+        read = self._readings([recipe.at(strength) for strength in between], "strengths")
+        known = {0.0: (0.0, 0.0), 1.0: (full, even), **dict(zip(between, read, strict=True))}
+        points = [known[strength] for strength in _STRENGTHS]
+        broken = [not (math.isfinite(change) and even <= COLLAPSED) for change, even in points]
+        changes = [change if math.isfinite(change) else None for change, _ in points]
+        self._publish(curve={"strengths": list(_STRENGTHS), "differences": changes, "collapsed": broken})
+
+    def _spare(self, recipe: Recipe) -> None:
+        """What the edit does to text that it is not about: the perplexity of the package's neutral texts."""
+        if any(site.position is not None for site in recipe.sites):
+            self._publish(
+                side={"why": "The edit names positions of this prompt, so it cannot be tried on other texts."}
+            )
+            return
+        weights, plain = self._plain
+        if weights != self._model.weights:
+            plain = perplexity(self._model)
+            self._plain = (self._model.weights, plain)
+        after = perplexity(self._model, recipe)
+        broke = {"why": "Neutral text has no finite perplexity any more: the edit breaks the model."}
+        self._publish(side={"before": plain, "after": after} if math.isfinite(after) else broke)
 
     def _tell(self, recipe: Recipe) -> None:
         """Generated text, before and after."""
@@ -484,6 +612,12 @@ def _refuse_infinite(metrics: Sequence[float], why: Sequence[str]) -> None:
     """Numbers that no page can show become an error that says why."""
     if not all(map(math.isfinite, metrics)):
         raise FloatingPointError(f"{why[0] if why else 'the metric is not a number'}; try a smaller strength or factor")
+
+
+def brief(recipe: Recipe) -> str:
+    """A recipe in a title's worth of words."""
+    steps = [str(step) for step in recipe.interventions]
+    return "; ".join(steps) if len(steps) <= 2 else f"{len(steps)} edits ({steps[0]}, …)"
 
 
 def _side(result: Run, metric: float) -> dict[str, Any]:

@@ -11,7 +11,15 @@ from mi_widgets.view import AttentionMap, AttributionMap, Axis, Heatmap, LensMap
 
 SOURCE = Path(__file__).parents[2] / "js" / "src"
 BORDER = (SOURCE / "border.ts").read_text("utf-8")
-KINDS = {t.Unicode: "string", t.Bool: "boolean", t.List: "[]", t.Dict: "{}", t.Enum: "union", t.Instance: "{}"}
+KINDS = {
+    t.Int: "number",
+    t.Unicode: "string",
+    t.Bool: "boolean",
+    t.List: "[]",
+    t.Dict: "{}",
+    t.Enum: "union",
+    t.Instance: "{}",
+}
 
 
 def members(body: str) -> dict[str, str]:
@@ -32,7 +40,7 @@ def strings(text: str) -> set[str]:
 
 
 def kind(typescript: str) -> str:
-    if typescript in ("string", "boolean"):
+    if typescript in ("string", "boolean", "number"):
         return typescript
     if typescript.endswith("[]"):
         return "[]"
