@@ -117,3 +117,76 @@ def test_a_panel_of_sites_says_where_its_rows_and_columns_are(view: SwitchingVie
         tiny.HEADS - 1
     ]
     assert residual["cols"]["places"] == [[i] for i in range(len(view.tokens))]
+
+
+# -- another question -------------------------------------------------------------------------------------------------
+
+OTHER = "When Anna and Peter sat in the old garden, Peter gave a"
+
+
+def test_another_question_is_asked_of_another_prompt(view: SwitchingView, llama: Tiny) -> None:
+    view.picks = [(0, 0, 0), (0, 1, 2)]
+    heads = view.selection.sites
+    view.act = {"verb": "switch_off", "kind": "zero"}
+    view.run()
+    view.ask(OTHER, " John", " Mary")
+    view.wait()
+    assert view.error == {} and view.result == {} and view.status == "idle"
+    assert view.prompt == view.text == OTHER
+    assert view.tokens == llama.model.labels(llama.model.ids(OTHER)) != llama.model.labels(llama.ids())
+    assert view.provenance["tokens"] == str(len(view.tokens))
+    assert names(view) == ["heads"] and view.selection.sites == heads
+    before = view.run()["before"]["metric"]
+    logits = mi.run(llama.model, OTHER).logits[-1]
+    answer, foil = (llama.model.single(text) for text in (" John", " Mary"))
+    assert before == pytest.approx(float(logits[answer] - logits[foil]), abs=1e-5)
+    assert not any("no foil" in note for note in view.result["notes"])
+    assert f"\nprompt = {OTHER!r}\n" in view.recipe.code()
+
+
+def test_a_question_that_cannot_be_asked_is_a_card_and_changes_nothing(view: SwitchingView) -> None:
+    tokens = view.tokens
+    view.ask(OTHER, " John", " John")
+    with pytest.raises(ValueError, match="share a token"):
+        view.wait()
+    view.model.do(lambda: None)  # a job's last words come just after its result
+    assert "share a token" in view.error["why"] and view.status == "error"
+    assert view.text == CLEAN and view.tokens == tokens and names_on_screen(view) == ["heads"]
+
+
+def names_on_screen(view: Live) -> list[str]:
+    return [panel.name for panel in view.panels]
+
+
+class Slow(Switching):
+    """Shows one map in two steps, and waits between them until it is let on."""
+
+    def __init__(self, view: Live) -> None:
+        super().__init__(view)
+        self.waits, self.go = Event(), Event()
+
+    def maps(self, halt: Event) -> Iterator[tuple[str, Grid]]:
+        slow = self.objects == "heads"
+        for name, grid in super().maps(halt):
+            yield name, grid
+            if slow:
+                self.waits.set()
+                self.go.wait(60)
+                yield name, grid
+
+
+class SlowView(Live, Heatmap):
+    def _equip(self) -> tuple[Instrument, ...]:
+        return (Slow(self),)
+
+
+def test_a_step_that_was_on_its_way_is_not_shown_over_newer_maps(llama: Tiny) -> None:
+    view = SlowView(llama.model, CLEAN, directions={})
+    slow = view.instruments[0]
+    assert isinstance(slow, Slow) and slow.waits.wait(60)
+    old = slow._drawn
+    view.choose("objects", "residual")
+    view.wait()
+    slow.go.set()
+    old.result(60)
+    assert names_on_screen(view) == ["residual"]

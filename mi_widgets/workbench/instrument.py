@@ -55,6 +55,8 @@ class Instrument:
         self.view = view
         self.grids: dict[str, Grid] = {}
         self._halt = threading.Event()  # ends the maps that are under way
+        self._turn = threading.Lock()  # of one thread to begin maps, or to show a step of them
+        self._fresh = False  # maps have begun, and what is on screen is not yet of them
         self._drawn = Future[None]()
         self._drawn.set_result(None)
 
@@ -101,9 +103,11 @@ class Instrument:
 
     def draw(self) -> None:
         """Begin the maps, again if there are some; what is on screen stays until the first of the new ones comes."""
-        self._halt.set()
-        self._halt = halt = threading.Event()
-        maps = self._fresh(self.maps(halt))
+        with self._turn:
+            self._halt.set()
+            self._halt = halt = threading.Event()
+            self._fresh = True
+        maps = self.maps(halt)
         if self.at_once:
             self._show(*next(maps))
         self._drawn = drawn = Future[None]()
@@ -126,18 +130,14 @@ class Instrument:
         began = time.monotonic()
         return lambda done, total: self.view.report(done, total, began, label)
 
-    def _fresh(self, maps: Iterator[tuple[str, Grid]]) -> Iterator[tuple[str, Grid]]:
-        """The same maps; the old ones go when the first of them is there."""
-        for number, step in enumerate(maps):
-            if number == 0:
-                self.grids = {}
-            yield step
-
     def _fill(self, maps: Iterator[tuple[str, Grid]], halt: threading.Event, drawn: Future[None]) -> None:
         """In a thread that only queues: show each step, then say how it ended."""
         try:
             for name, grid in _at_most_every(_PAUSE, maps):
-                self._show(name, grid)
+                with self._turn:
+                    if halt is not self._halt:  # newer maps have begun: what was on its way is not shown over them
+                        break
+                    self._show(name, grid)
         except Closed:
             self.view.end_maps(self, "closed")
         except WeightsChanged:
@@ -152,5 +152,8 @@ class Instrument:
         drawn.set_result(None)
 
     def _show(self, name: str, grid: Grid) -> None:
+        """Put a step on screen; the old maps go with the first of the new ones."""
+        if self._fresh:
+            self.grids, self._fresh = {}, False
         self.grids[name] = grid
         self.view.arrange()

@@ -75,7 +75,7 @@ class Live(Loop):
         self._asked_by: list[str] = []  # the lines of the journal that ask for the run that is on its way
         self._plain: tuple[str, float] = ("", math.nan)  # perplexity of neutral text without an edit, of these weights
         self._answered: Job | None = None  # the one whose numbers are shown
-        self._refuse_length()
+        self._refuse_length(prompt)
         self.base: Run = run(self._model, prompt)
         self._source = self._model.provenance
         if (answer is None) != (foil is None):
@@ -86,7 +86,7 @@ class Live(Loop):
         self._metric(self.base)  # refuses an answer that no run could be measured by
         self._directions = dict(directions or {})
         super().__init__(
-            prompt=prompt if isinstance(prompt, str) else "",
+            prompt=_plain(prompt),
             tokens=self.base.tokens,
             runnable=True,
             provenance=self._print(),
@@ -109,9 +109,9 @@ class Live(Loop):
             self._offering = threading.Thread(target=self._offer_cheerful, name="mi-cheerful", daemon=True)
             self._offering.start()
 
-    def _refuse_length(self) -> None:
+    def _refuse_length(self, prompt: Prompt) -> None:
         """Refuse a prompt that this view cannot show, before the model runs it."""
-        ids = self._model.ids(self._text)
+        ids = self._model.ids(prompt)
         n = ids.shape[1]
         if n == len(self._model.bos_positions(ids)):
             raise ValueError("the prompt has no tokens besides BOS, so there is nothing to look at; give it some words")
@@ -153,6 +153,28 @@ class Live(Loop):
     def read(self) -> tuple[Texts, Texts]:
         """What the metric tells apart: answer and foil."""
         return self._read
+
+    def ask(self, prompt: Prompt, answer: Texts, foil: Texts) -> None:
+        """Ask another question: show this prompt, tell these two apart, and draw every map again.
+
+        Returns at once, and `wait` waits for it. A run that is under way is given up, and the last result goes with the
+        old question. Picked cells stay picked where their sites are on screen again.
+        """
+        self._submit(lambda: self._turn_to(prompt, answer, foil))
+
+    def _turn_to(self, prompt: Prompt, answer: Texts, foil: Texts) -> None:
+        """On the worker: another base run, with all that belongs to it."""
+        self._refuse_length(prompt)
+        base = run(self._model, prompt)
+        base.metric(answer, foil)  # refused before anything changes
+        self.base, self._text, self._read, self._own_metric = base, prompt, (answer, foil), False
+        for instrument in self.instruments:
+            instrument.grids = {}
+        with self.hold_sync():
+            self.arrange()
+            self.prompt, self.tokens, self.result, self.code = _plain(prompt), base.tokens, {}, ""
+            self.provenance = self._print()
+        self._draw()
 
     def choose(self, name: str, value: str) -> None:
         """Answer one of the view's choices, as a click on it does: `view.choose("value", "rank")`.
@@ -320,6 +342,7 @@ class Live(Loop):
 
     def wait(self) -> None:
         """Wait until maps and runs have ended, and all that it offers is there; raises a failed job's error."""
+        self._finish()
         for instrument in self.instruments:
             instrument.wait()
         if self._offering is not None:
@@ -606,6 +629,11 @@ class Live(Loop):
 def _cells(grid: Grid) -> tuple[Any, ...]:
     """What the cells of a grid are."""
     return grid.kind, grid.part, grid.axes
+
+
+def _plain(prompt: Prompt) -> str:
+    """The prompt as text; chats and ids are shown by their tokens."""
+    return prompt if isinstance(prompt, str) else ""
 
 
 def _refuse_infinite(metrics: Sequence[float], why: Sequence[str]) -> None:
