@@ -190,3 +190,64 @@ def test_a_step_that_was_on_its_way_is_not_shown_over_newer_maps(llama: Tiny) ->
     slow.go.set()
     old.result(60)
     assert names_on_screen(view) == ["residual"]
+
+
+class Following(Switching):
+    """Remembers what followed which run."""
+
+    def __init__(self, view: Live) -> None:
+        super().__init__(view)
+        self.followed: list[tuple[mi.Recipe, object, bool]] = []
+
+    def after_run(self, recipe: mi.Recipe) -> None:
+        self.followed.append((recipe, self.view.result["control"], self.view.model.worker.is_current))
+
+
+class FollowingView(Live, Heatmap):
+    def _equip(self) -> tuple[Instrument, ...]:
+        return (Following(self),)
+
+
+def test_an_instrument_hears_of_each_run_once_its_numbers_are_there(llama: Tiny) -> None:
+    view = FollowingView(llama.model, CLEAN, directions={})
+    view.wait()
+    view.picks = [(0, 1, 2)]
+    view.run()
+    assert view.instruments[0].followed == [(view.recipe, None, True)]  # type: ignore[attr-defined]
+
+
+class Gated(Switching):
+    """Its maps are drawn only when they are let go."""
+
+    def __init__(self, view: Live) -> None:
+        super().__init__(view)
+        self.go, self.came = Event(), Event()
+        self.go.set()
+
+    def maps(self, halt: Event) -> Iterator[tuple[str, Grid]]:
+        go = self.go
+        for step in super().maps(halt):
+            self.came.set()
+            go.wait(60)
+            yield step
+
+
+class GatedView(Live, Heatmap):
+    def _equip(self) -> tuple[Instrument, ...]:
+        return (Gated(self),)
+
+
+@pytest.mark.parametrize("anew", [True, False])
+def test_maps_that_begin_again_take_the_old_ones_along_or_leave_them(llama: Tiny, anew: bool) -> None:
+    view = GatedView(llama.model, CLEAN, directions={})
+    view.wait()
+    view.choose("objects", "both")
+    assert names(view) == ["residual", "heads"]
+    slow = view.instruments[0]
+    assert isinstance(slow, Gated)
+    slow.objects = "heads"
+    slow.go.clear()
+    slow.draw(anew)
+    assert [panel.name for panel in view.panels] == ["residual", "heads"]
+    slow.go.set()
+    assert names(view) == (["heads"] if anew else ["residual", "heads"])

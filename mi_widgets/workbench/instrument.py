@@ -44,12 +44,13 @@ class Instrument:
     """One kind of map in a view.
 
     A subclass says what there is to see (`maps`), how a Grid is drawn (`panel`), what can be chosen (`choices`, kept in
-    attributes of the choices' names), and what a run's notes should tell (`notes`).
+    attributes of the choices' names), what a run's notes should tell (`notes`), and what follows a run (`after_run`).
     """
 
     name = ""
     at_once = False
-    """Whether the first step is so quick that it is taken at once, so that there are cells to pick from the start."""
+    """Whether the first step is so quick that it is taken at once: on an empty screen, so that there are cells to pick
+    from the start, and after a run."""
 
     def __init__(self, view: Live) -> None:
         self.view = view
@@ -84,6 +85,9 @@ class Instrument:
         """What a run's notes should say about the maps."""
         return []
 
+    def after_run(self, recipe: Recipe) -> None:
+        """A run with this recipe has shown its numbers; called on the worker, before its controls and its text."""
+
     # -- for the view -----------------------------------------------------------------------------------------------
 
     @property
@@ -101,14 +105,17 @@ class Instrument:
         """Whether maps are still on their way."""
         return not self._drawn.done()
 
-    def draw(self) -> None:
-        """Begin the maps, again if there are some; what is on screen stays until the first of the new ones comes."""
+    def draw(self, anew: bool = True) -> None:
+        """Begin the maps, again if there are some; what is on screen stays until the first of the new ones comes.
+
+        anew: all of it goes then; else each map stays until its own new one comes.
+        """
         with self._turn:
             self._halt.set()
             self._halt = halt = threading.Event()
-            self._fresh = True
+            self._fresh = anew
         maps = self.maps(halt)
-        if self.at_once:
+        if self.at_once and (self.view.model.worker.is_current or not self.grids):
             self._show(*next(maps))
         self._drawn = drawn = Future[None]()
         self.view.begin_maps()

@@ -454,6 +454,8 @@ class Live(Loop):
         self._answered = self._model.worker.job
         self.provenance = self._print(recipe)
         self._note(recipe)
+        for instrument in self.instruments:
+            instrument.after_run(recipe)
         self._freeze(recipe)
         self._compare(recipe, after_metric - before_metric)
         self._respond(recipe, after_metric - before_metric, float(evenness(after.logits[-1])))
