@@ -18,8 +18,12 @@ class StandIn {
     return this.state[name];
   }
   set(name, value) {
-    this.state[name] = value;
-    for (const does of this.listeners.get(`change:${name}`) ?? []) does();
+    this.receive({ [name]: value });
+  }
+  /** As traits from Python do, in one hold_sync: first all values, then all the news of them. */
+  receive(traits) {
+    Object.assign(this.state, traits);
+    for (const name of Object.keys(traits)) for (const does of this.listeners.get(`change:${name}`) ?? []) does();
   }
   save_changes() {
     this.saved += 1;
@@ -36,10 +40,14 @@ class StandIn {
   }
 }
 
+const host = new URLSearchParams(location.search);
+document.body.classList.toggle("dark", host.get("theme") === "dark");
+document.documentElement.dir = host.get("dir") ?? "ltr";
 const { stem, state } = await (await fetch("scene.json")).json();
 const { default: widget } = await import(`./${stem}.js`);
 const life = new AbortController();
 window.model = new StandIn(revived(state));
 window.life = life;
+window.put = (traits) => window.model.receive(revived(traits));
 widget.render({ model: window.model, el: document.getElementById("here"), signal: life.signal });
 document.body.dataset.mounted = "true";

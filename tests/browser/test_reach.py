@@ -1,0 +1,102 @@
+"""Who can use the views: contrast, sizes, narrow and enlarged pages, motion, and what axe-core finds, in both themes.
+
+Without Jupyter: the bundles as they are shipped, over made-up numbers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from js.harness.fixture import SCENES
+from js.harness.stage import Stage
+
+pytestmark = pytest.mark.browser
+
+AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+VIEWS = ["attribution-result", "lens", "attention", "grid"]
+STATES = [name for name in SCENES if name not in VIEWS]
+THEMES = ["light", "dark"]
+
+
+@pytest.fixture
+def stage(page: Page) -> Stage:
+    page.set_viewport_size({"width": 1280, "height": 720})
+    return Stage(page)
+
+
+def look(stage: Stage, question: str) -> Any:
+    """Ask js/harness/sight.js about the page as it is now."""
+    return stage.page.evaluate(f"window.sight.{question}()")
+
+
+def findings(stage: Stage) -> list[str]:
+    """What axe-core has against the view, of its two worst kinds, with the elements it means."""
+    stage.page.add_script_tag(path=AXE)
+    said = stage.page.evaluate("axe.run('.mi-root', {resultTypes: ['violations']})")
+    worst = [finding for finding in said["violations"] if finding["impact"] in ("serious", "critical")]
+    return [f"{finding['id']}: {node['html'][:120]}" for finding in worst for node in finding["nodes"]]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("scene", VIEWS)
+def test_axe_finds_nothing_serious_in_a_view(stage: Stage, scene: str, theme: str, width: int) -> None:
+    stage.page.set_viewport_size({"width": width, "height": 900})
+    stage.show(SCENES[scene], theme=theme)
+    assert findings(stage) == []
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("scene", STATES)
+def test_axe_finds_nothing_serious_in_any_state(stage: Stage, scene: str, theme: str) -> None:
+    stage.show(SCENES[scene], theme=theme)
+    assert findings(stage) == []
+
+
+def test_axe_would_find_something(stage: Stage) -> None:
+    stage.show(SCENES["attention"])
+    stage.page.evaluate("document.querySelector('[data-testid=remove-pick]').removeAttribute('aria-label')")
+    stage.page.evaluate("document.querySelector('[data-testid=remove-pick]').textContent = ''")
+    assert [finding.split(":")[0] for finding in findings(stage)] == ["button-name"]
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("scene", SCENES)
+def test_words_and_controls_stand_out(stage: Stage, scene: str, theme: str) -> None:
+    stage.show(SCENES[scene], theme=theme)
+    words, controls = look(stage, "words"), look(stage, "controls")
+    assert len(words) > 10
+    assert [word for word in words if word["contrast"] < 4.5 and not word["disabled"]] == []
+    assert [control for control in controls if control["contrast"] < 3 and not control["disabled"]] == []
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_every_control_can_be_hit(stage: Stage, scene: str) -> None:
+    stage.page.set_viewport_size({"width": 390, "height": 844})
+    stage.show(SCENES[scene])
+    assert [control for control in look(stage, "controls") if min(control["width"], control["height"]) < 24] == []
+
+
+@pytest.mark.parametrize("width", [390, 320], ids=["a phone", "1280 px at 400 %"])
+@pytest.mark.parametrize("scene", SCENES)
+def test_the_page_never_scrolls_sideways(stage: Stage, scene: str, width: int) -> None:
+    stage.page.set_viewport_size({"width": width, "height": 700})
+    stage.show(SCENES[scene])
+    assert stage.page.evaluate("document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_nothing_moves_where_motion_is_reduced(stage: Stage, scene: str) -> None:
+    stage.page.emulate_media(reduced_motion="reduce")
+    stage.show(SCENES[scene])
+    assert look(stage, "motion") == []
+    assert stage.page.evaluate("document.getAnimations().length") == 0
+
+
+def test_a_run_moves_where_motion_is_welcome(stage: Stage) -> None:
+    stage.show(SCENES["attribution-running"])
+    assert len(look(stage, "motion")) > 0
