@@ -15,7 +15,7 @@ const CIVIDIS: Rgb[] = [
 // Orange to blue through the quiet colour of the page, as [lightness, chroma, hue] in OKLCH: equal steps look equal,
 // and both arms are equally strong. On a dark page the arms grow lighter, on a light page darker.
 const ARMS: Record<Theme, { zero: number; arms: [at: number, lightness: number, chroma: number][] }> = {
-  light: { zero: 0.968, arms: [[0.5, 0.79, 0.1], [1, 0.5, 0.14]] },
+  light: { zero: 0.975, arms: [[0.5, 0.76, 0.11], [1, 0.44, 0.13]] },
   dark: { zero: 0.265, arms: [[0.5, 0.5, 0.1], [1, 0.8, 0.125]] },
 };
 const ORANGE = 55;

@@ -1,6 +1,7 @@
 // The legend: which colour means what, in words, with the numbers at its ends.
 
 import type { Panel } from "./border";
+import { isAgainst, stroke } from "./against";
 import { colormap, css } from "./color";
 import { h } from "./dom";
 import { plain, signed } from "./format";
@@ -8,6 +9,7 @@ import type { Look } from "./look";
 import { fresh } from "./paint";
 
 const BAR = { width: 232, height: 10 };
+const STROKES = 14; // pixels from one stroke to the next
 
 export function legend(panel: Panel, look: Look): HTMLElement {
   return h(
@@ -26,6 +28,8 @@ function bar(panel: Panel, look: Look): HTMLCanvasElement {
     brush.fillStyle = css(color(x / (BAR.width - 1)));
     brush.fillRect(x, 0, 1.5, BAR.height);
   }
+  for (let x = STROKES / 2; x < BAR.width; x += STROKES)
+    if (isAgainst({ ...panel, range: [0, 1], toward: 1 }, x / BAR.width)) stroke(brush, { x, y: BAR.height / 2 }, BAR, color(x / BAR.width));
   return canvas;
 }
 

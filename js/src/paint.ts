@@ -1,5 +1,6 @@
 // Drawing on canvas: cells, pictures, words, headers, outlines. Knows sizes and colours, no events.
 
+import { isAgainst, stroke } from "./against";
 import { colormap, css, faded, ink, place, type Rgb } from "./color";
 import type { Axis, Panel, Token } from "./border";
 import { plain } from "./format";
@@ -39,6 +40,17 @@ export function paintCells(brush: Brush, sheet: Sheet): void {
   else paintImage(brush, sheet);
   const hatch = hatching(brush, sheet.look);
   eachCell(sheet, (cell, value) => Number.isNaN(value) && paintMissing(brush, sheet, cell, hatch));
+  if (!sheet.panel.thumbnails) eachCell(sheet, (cell, value) => paintStroke(brush, sheet, cell, value));
+}
+
+/** Where a number is written in the cell, its sign says which side it is on. */
+function paintStroke(brush: Brush, sheet: Sheet, cell: Cell, value: number): void {
+  const { width, height } = sheet.cell;
+  if (!isAgainst(sheet.panel, value) || (wordsIn(sheet, cell, value) && !isEstimate(sheet.panel, cell))) return;
+  const share = isEstimate(sheet.panel, cell) ? 0.52 : 1;
+  const size = { width: share * (width - 1), height: share * (height - 1) };
+  const [x, y] = [(cell.col + 0.5) * width - 0.5, (cell.row + 0.5) * height - 0.5];
+  stroke(brush, { x, y }, size, colorOf(sheet, value, cell.col));
 }
 
 /** The colour of a value, paler in a column outside the colour scale. */

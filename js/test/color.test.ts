@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { isAgainst } from "../src/against";
 import { colormap, contrast, faded, ink, luminance, parseCss, place, type Rgb, type Theme } from "../src/color";
 
 const THEMES: Theme[] = ["light", "dark"];
@@ -47,4 +48,11 @@ test("computed colours are read, and what is transparent is no colour", () => {
   expect(parseCss("rgb(17, 34, 51)")).toEqual([17, 34, 51]);
   expect(parseCss("rgba(0, 0, 0, 0)")).toBeNull();
   expect(parseCss("transparent")).toBeNull();
+});
+
+test("the orange side is stroked from a fifth of the range on, whichever sign it has", () => {
+  const signed = { scale: "signed", range: [-2, 2], toward: 1 } as const;
+  expect([-2, -0.4, -0.3, 0, 0.4, NaN].map((value) => isAgainst(signed, value))).toEqual([true, true, false, false, false, false]);
+  expect([-0.4, 0.4].map((value) => isAgainst({ ...signed, toward: -1 }, value))).toEqual([false, true]);
+  expect(isAgainst({ ...signed, scale: "sequential" }, -2)).toBe(false);
 });
