@@ -3,7 +3,9 @@
 from .causal import Cost, causal, cost
 from .direct import direct
 from .gradient import gradient
+from .magnitude import magnitude
 from .paths import paths
+from .pattern import pattern
 from .refine import refine
 from .translator import Translator
 from .vocabulary import lens, lens_steps
@@ -18,8 +20,10 @@ __all__ = [
     "gradient",
     "lens",
     "lens_steps",
+    "magnitude",
     "ov_circuit",
     "paths",
+    "pattern",
     "qk_circuit",
     "refine",
 ]

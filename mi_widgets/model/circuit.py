@@ -19,7 +19,7 @@ from transformer_lens.model_bridge.generalized_components.position_embeddings_at
 
 from ..site import Site
 from .hooks import attached
-from .places import check_site
+from .places import check_site, window
 from .readout import contribution, rows
 
 if TYPE_CHECKING:
@@ -154,8 +154,6 @@ def _check_distance(model: Model, head: Site, distance: int) -> None:
     limit = getattr(model.twin.cfg, "n_ctx", None)
     if distance < 0 or (limit and distance >= limit):
         raise ValueError(f"distance is how many tokens back the key is, from 0 to {(limit or 0) - 1}, not {distance}")
-    config = model.twin.original_model.config
-    attention = model.twin.blocks[head.layer].attn.original_component
-    window = getattr(attention, "sliding_window", getattr(config, "sliding_window", None))
-    if window and distance >= window:
-        raise ValueError(f"{head} sees the last {window} tokens alone, itself included: distance is below {window}")
+    seen = window(model, head.layer or 0)
+    if seen and distance >= seen:
+        raise ValueError(f"{head} sees the last {seen} tokens alone, itself included: distance is below {seen}")

@@ -21,7 +21,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from ..intervention import Recipe
 from ..reference import Reference
 from ..site import Site
-from . import checkpoint, generation, hooks, places, plain, readout, recording, sweep, tensors, tokens, twin
+from . import attention, checkpoint, generation, hooks, places, plain, readout, recording, sweep, tensors, tokens, twin
 from .clock import Clock
 from .fingerprint import Fingerprint, WeightsChanged, checksum, hooks_on, pulse
 from .hooks import Change
@@ -277,6 +277,10 @@ class Model:
         """Whether a block's MLP is a mixture of experts."""
         return any("moe" in type(getattr(block, "mlp", None)).__name__.lower() for block in self.twin.blocks)
 
+    def window(self, layer: int) -> int | None:
+        """How many tokens back a layer's queries see, themselves included; None where they see all."""
+        return places.window(self, layer)
+
     def width(self, site: Site) -> int:
         """How many numbers a site has at one position."""
         if site.kind == "neuron":
@@ -387,10 +391,25 @@ class Model:
     def capture_early(self, ids: torch.Tensor, name: str, layer: int) -> torch.Tensor:
         """What one hook of block `layer` carries for ids [batch, pos]; later blocks are not run."""
         kept: list[torch.Tensor] = []
-        unread: tuple[str, Any] = ("unembed.hook_in", lambda x, hook: x[:1, -1:])  # the last block goes on to it
-        with self._pass([(name, lambda x, hook: kept.append(x.detach().clone())), unread]):
-            self.twin(ids, stop_at_layer=layer + 1)
+        self.run_to(ids, layer, [(name, lambda x, hook: kept.append(x.detach().clone()))])
         return kept[0]
+
+    def run_to(self, ids: torch.Tensor, layer: int, fwd_hooks: Sequence[tuple[str, Any]]) -> None:
+        """A pass of ids [batch, pos] that ends with block `layer`, for what its hooks hear."""
+        unread: tuple[str, Any] = ("unembed.hook_in", lambda x, hook: x[:1, -1:])  # the last block goes on to it
+        with self._pass([*fwd_hooks, unread]):
+            self.twin(ids, stop_at_layer=layer + 1)
+
+    def attention(
+        self,
+        ids: torch.Tensor,
+        keep: Callable[[int, torch.Tensor], Any],
+        layers: Sequence[int] | None = None,
+        weighted: bool = False,
+        recipe: Recipe | None = None,
+    ) -> list[Any]:
+        """What is kept of each layer's attention [head, query_pos, key_pos]; see `attention.read`."""
+        return attention.read(self, ids, keep, layers, weighted, recipe)
 
     def moment(self, reference: Reference, site: Site) -> tuple[torch.Tensor, int]:
         """The uncentred second moment E[k kᵀ] [d_in, d_in] of what a weight reads, and over how many tokens it is.

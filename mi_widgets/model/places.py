@@ -102,6 +102,13 @@ def check_site(model: Model, site: Site) -> None:
         raise ValueError(f"{site}: this layer has {site.kind}s 0 to {limit - 1}")
 
 
+def window(model: Model, layer: int) -> int | None:
+    """How many tokens back a layer's queries see, themselves included; None where they see all."""
+    config = model.twin.original_model.config
+    attention = getattr(model.twin.blocks[layer].attn, "original_component", None)
+    return getattr(attention, "sliding_window", getattr(config, "sliding_window", None)) or None
+
+
 def weight_input(site: Site) -> str:
     """The hook name of what a weight matrix reads."""
     return hook_name(site).removesuffix("out") + "in"

@@ -93,8 +93,12 @@ def head_writes(model: Model, layer: int, z: torch.Tensor, scale: torch.Tensor |
     writes = project(rows.flatten(2)) - project(torch.zeros_like(rows[:1]).flatten(2))
     if scale is not None:
         writes = _frozen(model, f"blocks.{layer}.ln1_post", writes, scale)
-    factor = getattr(model.twin.original_model.config, "residual_multiplier", None) or 1.0  # Granite's
-    return writes[:, 0] * factor
+    return writes[:, 0] * residual_factor(model)
+
+
+def residual_factor(model: Model) -> float:
+    """By how much a model multiplies all that is added to its residual stream (Granite does)."""
+    return getattr(model.twin.original_model.config, "residual_multiplier", None) or 1.0
 
 
 def _frozen(model: Model, norm: str, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
