@@ -3,7 +3,7 @@
 function revived(value) {
   if (Array.isArray(value)) return value.map(revived);
   if (value === null || typeof value !== "object") return value;
-  if ("bytes" in value) return new DataView(Uint8Array.from(atob(value.bytes), (letter) => letter.charCodeAt(0)).buffer);
+  if ("bytes" in value) return new DataView(Uint8Array.fromBase64(value.bytes).buffer);
   return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, revived(part)]));
 }
 
