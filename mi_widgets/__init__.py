@@ -25,7 +25,7 @@ from .site import Site
 from .steer import Baked, bake
 from .subspace import Subspace
 from .task import Example, Pair, Task
-from .workbench import AttentionView, AttributionView, LensView, compare, link
+from .workbench import AttentionView, AttributionView, LensView, Workbench, compare, link
 
 try:
     __version__ = version("mi-widgets")
@@ -51,6 +51,7 @@ __all__ = [
     "Site",
     "Subspace",
     "Task",
+    "Workbench",
     "bake",
     "compare",
     "evaluate",

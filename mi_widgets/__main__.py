@@ -21,7 +21,7 @@ from .model import checkpoint
 
 PACKAGES = ("torch", "transformer-lens", "transformers", "anywidget", "ipywidgets", "plotly")
 LAB = ("jupyterlab", "notebook")
-VIEWS = ("attention", "attribution", "heatmap", "lens")
+VIEWS = ("attention", "attribution", "heatmap", "lens", "workbench")
 PROMPT = "The capital of France is"
 COMFORTABLE = 1.5e9  # bytes: the default model, a cache of its activations and a kernel
 FETCH = "python -m mi_widgets fetch"

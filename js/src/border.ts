@@ -99,12 +99,19 @@ export interface AttentionTraits extends LoopTraits {
   opened: number[];
 }
 
+/** What BenchMap adds to that. */
+export interface BenchTraits extends AttentionTraits {
+  question: Question;
+}
+
 export type Draft = { picks: Pick[]; act: Act; tray: Kept[] };
+export type Question = { prompt: string; corrupt: string; answer: string; foil: string };
 export type Message =
   | ({ type: "run" | "code" | "keep" } & Draft)
   | { type: "stop" | "undo" | "redo" }
   | { type: "open"; row: number; col: number }
-  | { type: "choose"; name: string; value: string };
+  | { type: "choose"; name: string; value: string }
+  | ({ type: "ask" } & Question);
 
 export type Numbers = Float32Array | Int32Array | Uint8Array;
 

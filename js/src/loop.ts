@@ -1,19 +1,19 @@
 // The conversation with Python: traits read and written, requests sent, and whether an answer is on its way.
 
 import { filled, sameAct, sameDraft, samePicks, sameTray, sortedPicks } from "./border";
-import type { Act, AttentionTraits, Draft, Kept, Message, Pick, Result } from "./border";
+import type { Act, BenchTraits, Draft, Kept, Message, Pick, Question, Result } from "./border";
 
 /** What anywidget hands to a view, as far as a view uses it. */
 export interface Model {
-  get<K extends keyof AttentionTraits>(name: K): AttentionTraits[K];
-  set<K extends keyof AttentionTraits>(name: K, value: AttentionTraits[K]): void;
+  get<K extends keyof BenchTraits>(name: K): BenchTraits[K];
+  set<K extends keyof BenchTraits>(name: K, value: BenchTraits[K]): void;
   save_changes(): void;
   send(message: Message): void;
   on(event: string, does: () => void): void;
   off(event: string, does: () => void): void;
 }
 
-type Trait = keyof AttentionTraits;
+type Trait = keyof BenchTraits;
 let born = 0;
 const PATIENCE = 10_000; // after this many milliseconds without a sign from the kernel, say so
 
@@ -32,7 +32,7 @@ export class Loop {
     signal.addEventListener("abort", () => clearTimeout(this.timer));
   }
 
-  get<K extends Trait>(name: K): AttentionTraits[K] {
+  get<K extends Trait>(name: K): BenchTraits[K] {
     return this.model.get(name);
   }
 
@@ -137,11 +137,15 @@ export class Loop {
     this.model.send({ type: "open", row, col });
   }
 
+  question(question: Question): void {
+    this.ask({ type: "ask", ...question });
+  }
+
   choose(name: string, value: string): void {
     this.model.send({ type: "choose", name, value });
   }
 
-  private write<K extends Trait>(name: K, value: AttentionTraits[K]): void {
+  private write<K extends Trait>(name: K, value: BenchTraits[K]): void {
     this.model.set(name, value);
     this.model.save_changes();
   }

@@ -16,7 +16,7 @@ import { Strip } from "./strip";
 
 /** What a view's own part gets, and what it gives back: its element, and how it takes a new theme. */
 export type Stage = { loop: Loop; strip: Strip; look: Look };
-export type Scene = { element: HTMLElement; setLook: (look: Look) => void };
+export type Scene = { element: HTMLElement; setLook: (look: Look) => void; above?: HTMLElement[] };
 
 type RenderProps = { model: unknown; el: HTMLElement; signal?: AbortSignal };
 
@@ -38,7 +38,7 @@ function raise(loop: Loop, el: HTMLElement, draw: (stage: Stage) => Scene): void
   const strip = new Strip();
   loop.watch(["tokens"], () => strip.show(loop.get("tokens")));
   const scene = draw({ loop, strip, look: readLook(root) });
-  root.append(heading(loop), errorCard(loop), strip.element, scene.element, ...actions(loop), announcer(loop), smallPrint(loop));
+  root.append(heading(loop), errorCard(loop), ...(scene.above ?? []), strip.element, scene.element, ...actions(loop), announcer(loop), smallPrint(loop));
   undoKeys(loop, root);
   watchLook(root, (look) => scene.setLook(look), loop.signal);
   loop.watchBusy(() => {

@@ -51,7 +51,7 @@ test("computed colours are read, and what is transparent is no colour", () => {
 });
 
 test("the orange side is stroked from a fifth of the range on, whichever sign it has", () => {
-  const signed = { scale: "signed", range: [-2, 2], toward: 1 } as const;
+  const signed = { scale: "signed" as const, range: [-2, 2] as [number, number], toward: 1 as const };
   expect([-2, -0.4, -0.3, 0, 0.4, NaN].map((value) => isAgainst(signed, value))).toEqual([true, true, false, false, false, false]);
   expect([-0.4, 0.4].map((value) => isAgainst({ ...signed, toward: -1 }, value))).toEqual([false, true]);
   expect(isAgainst({ ...signed, scale: "sequential" }, -2)).toBe(false);

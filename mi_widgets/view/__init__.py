@@ -6,10 +6,11 @@ and says what a person picked and asked for. Wiring a view to a model is the wor
 
 from .attention import AttentionMap
 from .attribution import AttributionMap
+from .bench import BenchMap
 from .choice import Choice
 from .heatmap import Heatmap
 from .lens import LensMap
 from .loop import Loop
 from .panel import Axis, Panel, Top
 
-__all__ = ["AttentionMap", "AttributionMap", "Axis", "Choice", "Heatmap", "LensMap", "Loop", "Panel", "Top"]
+__all__ = ["AttentionMap", "AttributionMap", "Axis", "BenchMap", "Choice", "Heatmap", "LensMap", "Loop", "Panel", "Top"]

@@ -40,6 +40,7 @@ REQUESTS: dict[str, dict[str, type]] = {
     "keep": {},
     "undo": {},
     "redo": {},
+    "ask": {"prompt": str, "corrupt": str, "answer": str, "foil": str},
 }
 DRAFTING = ("run", "code", "keep")
 WRITTEN_BY_THE_PAGE = {"picks", "act", "tray"}

@@ -2,8 +2,9 @@
 
 from .attention import AttentionView
 from .attribution import AttributionView
+from .bench import Workbench
 from .comparison import compare
 from .lens import LensView
 from .link import link
 
-__all__ = ["AttentionView", "AttributionView", "LensView", "compare", "link"]
+__all__ = ["AttentionView", "AttributionView", "LensView", "Workbench", "compare", "link"]

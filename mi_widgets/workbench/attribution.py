@@ -55,6 +55,13 @@ def some(task: Task | Pair | Sequence[Pair], pairs: int) -> Task:
     return Task(items, metric=whole.metric, name=whole.name, seed=whole.seed)
 
 
+def task_lines(task: Task) -> list[str]:
+    """Python that makes this Task again."""
+    items = ", ".join(f"mi.{pair!r}" for pair in task.items)
+    metric = f", metric={task.metric!r}" if isinstance(task.metric, str) else ""
+    return [f"task = mi.Task([{items}]{metric})"]
+
+
 class AttributionView(Live, AttributionMap):
     """Layer × head and layer × position maps of exact denoising patching; pick cells and run the clean prompt without.
 
@@ -79,10 +86,8 @@ class AttributionView(Live, AttributionMap):
         super().__init__(model, first.clean, first.answer, first.foil, directions, title=title)
 
     def _opening(self) -> list[str]:
-        items = ", ".join(f"mi.{pair!r}" for pair in self._task.items)
-        metric = f", metric={self._task.metric!r}" if isinstance(self._task.metric, str) else ""
-        task = f"task = mi.Task([{items}]{metric})"
-        return [*self._loading(), task, f"view = mi.AttributionView(model, task, pairs={len(self._task.items)})"]
+        pairs = len(self._task.items)
+        return [*self._loading(), *task_lines(self._task), f"view = mi.AttributionView(model, task, pairs={pairs})"]
 
     def _equip(self) -> tuple[Instrument, ...]:
         return (Attribution(self, self._task),)

@@ -92,8 +92,11 @@ class Instrument:
 
     @property
     def panels(self) -> list[Panel]:
-        """What is on screen of this instrument."""
-        return [replace(self.panel(name, grid), instrument=self.name) for name, grid in self.grids.items()]
+        """What is on screen of this instrument; beside others, under names that tell whose it is."""
+        panels = [replace(self.panel(name, grid), instrument=self.name) for name, grid in self.grids.items()]
+        if len(self.view.instruments) == 1:
+            return panels
+        return [replace(panel, name=f"{self.name}-{panel.name}") for panel in panels]
 
     @property
     def offers(self) -> list[Choice]:

@@ -78,12 +78,8 @@ class Live(Loop):
         self._refuse_length(prompt)
         self.base: Run = run(self._model, prompt)
         self._source = self._model.provenance
-        if (answer is None) != (foil is None):
-            raise ValueError("a metric tells two things apart: give both answer= and foil=, or neither")
         self._own_metric = answer is None
-        first, second = (label["id"] for label, _ in self.base.top_labels(2))
-        self._read: tuple[Texts, Texts] = (first, second) if self._own_metric else (answer, foil)  # type: ignore[assignment]
-        self._metric(self.base)  # refuses an answer that no run could be measured by
+        self._read = _told_apart(self.base, answer, foil)
         self._directions = dict(directions or {})
         super().__init__(
             prompt=_plain(prompt),
@@ -101,7 +97,7 @@ class Live(Loop):
         ):
             self.on(request, do)
         self._offer(self._directions)
-        self.session = Journal(self._opening())
+        self.session = Journal([*self._opening(), "view.wait()"])
         self.instruments = self._equip()
         self._draw()
         self._offering: threading.Thread | None = None
@@ -154,20 +150,21 @@ class Live(Loop):
         """What the metric tells apart: answer and foil."""
         return self._read
 
-    def ask(self, prompt: Prompt, answer: Texts, foil: Texts) -> None:
+    def ask(self, prompt: Prompt, answer: Texts | None = None, foil: Texts | None = None) -> None:
         """Ask another question: show this prompt, tell these two apart, and draw every map again.
 
-        Returns at once, and `wait` waits for it. A run that is under way is given up, and the last result goes with the
-        old question. Picked cells stay picked where their sites are on screen again.
+        Without answer and foil, the model's first choice against its second. Returns at once, and `wait` waits for it.
+        A run that is under way is given up, and the last result goes with the old question. Picked cells stay picked
+        where their sites are on screen again.
         """
         self._submit(lambda: self._turn_to(prompt, answer, foil))
 
-    def _turn_to(self, prompt: Prompt, answer: Texts, foil: Texts) -> None:
+    def _turn_to(self, prompt: Prompt, answer: Texts | None, foil: Texts | None) -> None:
         """On the worker: another base run, with all that belongs to it."""
         self._refuse_length(prompt)
         base = run(self._model, prompt)
-        base.metric(answer, foil)  # refused before anything changes
-        self.base, self._text, self._read, self._own_metric = base, prompt, (answer, foil), False
+        read = _told_apart(base, answer, foil)  # refused before anything changes
+        self.base, self._text, self._read, self._own_metric = base, prompt, read, answer is None
         for instrument in self.instruments:
             instrument.grids = {}
         with self.hold_sync():
@@ -186,7 +183,7 @@ class Live(Loop):
                 if choice.name == name:
                     instrument.choose(name, choice.checked(value))
                     self._offer_choices()
-                    self._write([f"view.choose({name!r}, {value!r})"])
+                    self._write([f"view.choose({name!r}, {value!r})", "view.wait()"])
                     return
         known = ", ".join(choice["name"] for choice in self.choices)
         raise ValueError(f"there is no choice {name!r} here; " + (f"there is {known}" if known else "there are none"))
@@ -636,6 +633,17 @@ def _cells(grid: Grid) -> tuple[Any, ...]:
 def _plain(prompt: Prompt) -> str:
     """The prompt as text; chats and ids are shown by their tokens."""
     return prompt if isinstance(prompt, str) else ""
+
+
+def _told_apart(base: Run, answer: Texts | None, foil: Texts | None) -> tuple[Texts, Texts]:
+    """Answer and foil, or the model's own first two choices; refuses what no run could be measured by."""
+    if answer is not None and foil is not None:
+        base.metric(answer, foil)
+        return answer, foil
+    if answer is not None or foil is not None:
+        raise ValueError("a metric tells two things apart: give both answer= and foil=, or neither")
+    first, second = (label["id"] for label, _ in base.top_labels(2))
+    return first, second
 
 
 def _refuse_infinite(metrics: Sequence[float], why: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Colours as they are on the page, seen by eyes of every kind: neighbours on a legend differ, and no sign is in hue alone."""
+"""Colours on the page, seen by eyes of every kind: neighbours on a legend differ, and no sign is in hue alone."""
 
 from __future__ import annotations
 

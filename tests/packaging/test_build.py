@@ -178,7 +178,7 @@ def test_the_wheel_holds_the_built_widgets_and_needs_no_node(
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         names = wheel.namelist()
     extension = "mi_widgets-0.1.0.data/data/share/jupyter/labextensions/mi-widgets"
-    for view in ("attention", "attribution", "heatmap", "lens"):
+    for view in ("attention", "attribution", "heatmap", "lens", "workbench"):
         assert f"mi_widgets/static/{view}.js" in names
     assert {"mi_widgets/static/widget.css", f"{extension}/package.json", f"{extension}/install.json"} <= set(names)
     assert any(name.startswith(f"{extension}/static/remoteEntry") for name in names)

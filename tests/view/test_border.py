@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import traitlets as t
 
-from mi_widgets.view import AttentionMap, AttributionMap, Axis, Heatmap, LensMap, Panel, act, loop
+from mi_widgets.view import AttentionMap, AttributionMap, Axis, BenchMap, Heatmap, LensMap, Panel, act, loop
 
 SOURCE = Path(__file__).parents[2] / "js" / "src"
 BORDER = (SOURCE / "border.ts").read_text("utf-8")
@@ -54,6 +54,7 @@ def kind(typescript: str) -> str:
         (LensMap, "LoopTraits"),
         (AttributionMap, "LoopTraits"),
         (AttentionMap, "AttentionTraits"),
+        (BenchMap, "BenchTraits"),
     ],
 )
 def test_every_trait_has_its_name_and_type_on_the_page(view, page):

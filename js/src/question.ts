@@ -1,0 +1,43 @@
+// The question: the prompt and what the metric tells apart, to be changed. What is on screen is stale while it differs.
+
+import type { Question } from "./border";
+import { h } from "./dom";
+import type { Loop } from "./loop";
+
+const FIELDS: [keyof Question, string, string][] = [
+  ["answer", "Answer", " Paris, with its leading space"],
+  ["foil", "Foil", " Rome"],
+  ["corrupt", "Corrupted prompt", "the same with another answer: for attribution"],
+];
+
+/** The form, and a call when what is typed begins or ceases to differ from what is shown. */
+export function questionForm(loop: Loop, differs: (differ: boolean) => void): HTMLElement {
+  const prompt = h("textarea", { rows: 2, dir: "auto", spellcheck: "false", "aria-label": "Prompt", "data-testid": "question-prompt" });
+  const inputs = FIELDS.map(([name, , hint]) => h("input", { type: "text", placeholder: hint, dir: "auto", spellcheck: "false", "data-testid": `question-${name}` }));
+  const labels = FIELDS.map(([name, label], i) => h("label", { class: `mi-question-${name}` }, h("span", {}, label), inputs[i]));
+  const read = h("button", { class: "mi-button", type: "submit", "data-testid": "ask" }, "Read it");
+  const back = h("button", { class: "mi-button", type: "button", "data-testid": "unask", onclick: () => refill() }, "Undo changes");
+  const form = h("form", { class: "mi-question", "data-testid": "question" }, h("label", { class: "mi-question-prompt" }, h("span", {}, "Prompt"), prompt), h("div", { class: "mi-question-row" }, ...labels, h("span", { class: "mi-question-buttons" }, read, back)));
+
+  const typed = (): Question => ({ prompt: prompt.value, ...Object.fromEntries(FIELDS.map(([name], i) => [name, inputs[i].value])) }) as Question;
+  const differ = () => JSON.stringify(typed()) !== JSON.stringify(ordered(loop.get("question")));
+  const check = () => {
+    const now = differ();
+    read.disabled = !now || !prompt.value;
+    back.disabled = !now;
+    differs(now);
+  };
+  const refill = () => {
+    const question = loop.get("question");
+    prompt.value = question.prompt;
+    FIELDS.forEach(([name], i) => (inputs[i].value = question[name]));
+    check();
+  };
+  form.addEventListener("input", check);
+  form.addEventListener("submit", (event) => (event.preventDefault(), loop.question(typed())));
+  loop.watch(["question"], refill);
+  loop.watch(["tokens", "picks"], check);
+  return form;
+}
+
+const ordered = ({ prompt, answer, foil, corrupt }: Question): Question => ({ prompt, answer, foil, corrupt });

@@ -1,0 +1,120 @@
+"""The Workbench: three instruments over one prompt, one selection, one tray and one result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import mi_widgets as mi
+
+from . import tiny
+from .conftest import Tiny
+from .test_workbench import ZERO, by_hand, short_texts  # noqa: F401
+from .tiny import CLEAN, CORRUPT
+
+OTHER = "When Anna and Peter sat in the old garden, Peter gave a"
+
+
+@pytest.fixture
+def bench(llama: Tiny) -> mi.Workbench:
+    view = mi.Workbench(llama.model, llama.pair, directions={})
+    view.wait()
+    return view
+
+
+def test_a_workbench_has_the_maps_of_all_three_views(bench: mi.Workbench) -> None:
+    assert [(panel.instrument, panel.name) for panel in bench.panels] == [
+        ("attention", "attention-heads"),
+        ("lens", "lens-lens"),
+        ("attribution", "attribution-heads"),
+        ("attribution", "attribution-residual"),
+    ]
+    assert bench.opened and bench.pattern is not None
+    assert bench.question == {"prompt": CLEAN, "corrupt": CORRUPT, "answer": bench.read[0], "foil": bench.read[1]}
+
+
+def test_a_head_picked_in_two_maps_is_one_site(bench: mi.Workbench, llama: Tiny) -> None:
+    bench.picks, bench.act = [(0, 1, 2), (2, 1, 2)], ZERO
+    assert bench.selection.sites == (mi.Site("head", 1, 2),)
+    assert bench.run()["difference"] == pytest.approx(by_hand(llama, bench.recipe), abs=1e-5)
+
+
+def test_picks_of_several_maps_are_one_recipe(bench: mi.Workbench, llama: Tiny) -> None:
+    bench.picks, bench.act = [(0, 0, 0), (1, 1, 14), (3, 2, 5)], ZERO
+    assert {site.kind for site in bench.selection} == {"head", "residual"}
+    assert bench.run()["difference"] == pytest.approx(by_hand(llama, bench.recipe), abs=1e-5)
+
+
+def test_a_prompt_alone_has_no_attribution(llama: Tiny) -> None:
+    view = mi.Workbench(llama.model, CLEAN, answer=llama.pair.answer, foil=llama.pair.foil, directions={})
+    view.wait()
+    assert [instrument.name for instrument in view.instruments] == ["attention", "lens"]
+    assert view.question["corrupt"] == ""
+
+
+def test_another_prompt_is_opened_and_its_maps_drawn(bench: mi.Workbench, llama: Tiny) -> None:
+    bench.picks, bench.act = [(0, 0, 0)], ZERO
+    bench.run()
+    bench.receive({"type": "ask", "prompt": OTHER, "corrupt": "", "answer": "", "foil": ""})
+    bench.wait()
+    assert bench.error == {} and bench.prompt == OTHER == bench.question["prompt"] and bench.result == {}
+    assert {panel.instrument for panel in bench.panels} == {"attention", "lens"}
+    assert len(bench.tokens) == llama.model.ids(OTHER).shape[1] == bench.panels[1].shape[1]
+    assert bench.selection.sites == (mi.Site("head", 0, 0),)
+
+
+def test_a_pair_that_is_typed_has_attribution_again(bench: mi.Workbench, llama: Tiny) -> None:
+    bench.look_at(OTHER)
+    bench.wait()
+    typed = {"prompt": CORRUPT, "corrupt": CLEAN, "answer": llama.pair.foil, "foil": llama.pair.answer}
+    bench.receive({"type": "ask", **typed})
+    bench.wait()
+    exact = mi.locate.causal(llama.model, mi.Pair(CORRUPT, CLEAN, llama.pair.foil, llama.pair.answer), progress=False)
+    assert bench.question == typed
+    assert float(abs(bench.grids[2].values - exact.values).max()) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("question", "why"),
+    [
+        ({"prompt": ""}, "no tokens besides BOS"),
+        ({"prompt": "word " * 1100}, "the model reads at most 64"),
+        ({"prompt": OTHER, "answer": "a"}, "both answer= and foil="),
+        ({"prompt": OTHER, "corrupt": CLEAN}, "give answer and foil as well"),
+        ({"prompt": 3}, "ask with prompt 3"),
+    ],
+)
+def test_a_question_that_cannot_be_asked_is_a_card_and_all_stays(
+    bench: mi.Workbench, question: dict[str, Any], why: str
+) -> None:
+    before = [panel.name for panel in bench.panels]
+    bench.receive({"type": "ask", "prompt": OTHER, "corrupt": "", "answer": "", "foil": "", **question})
+    bench.model.do(lambda: None)
+    bench.model.do(lambda: None)
+    assert why in bench.error["why"]
+    assert bench.prompt == CLEAN and [panel.name for panel in bench.panels] == before and len(bench.instruments) == 3
+
+
+def test_a_task_brings_its_own_answers(llama: Tiny) -> None:
+    with pytest.raises(ValueError, match="bring their own answer"):
+        mi.Workbench(llama.model, llama.pair, answer="a", foil=" John")
+
+
+def test_the_journal_of_a_workbench_does_it_all_again(tmp_path: Any, llama: Tiny) -> None:
+    tiny.hugging_face("llama").save_pretrained(tmp_path)
+    tiny.tokenizer().save_pretrained(tmp_path)
+    view = mi.Workbench(mi.load(tmp_path), llama.pair, directions={})
+    view.wait()
+    view.picks, view.act = [(0, 0, 0), (3, 1, 5)], ZERO
+    view.run()
+    view.look_at(OTHER)
+    view.wait()
+    view.picks = [(0, 2, 1)]
+    view.run()
+    told = [row["difference"] for row in view.session.rows]
+    again: dict[str, Any] = {}
+    exec(view.session.code(), again)
+    torch.set_grad_enabled(True)
+    assert [row["difference"] for row in again["view"].session.rows] == pytest.approx(told, abs=1e-6)
