@@ -1,11 +1,12 @@
 """Made-up numbers that look like a model's, in the real views: what the harness draws. A development tool."""
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from mi_widgets.view import AttentionMap, AttributionMap, Axis, Heatmap, LensMap, Loop, Panel, Top
+from mi_widgets.view import AttentionMap, AttributionMap, Axis, BenchMap, Heatmap, LensMap, Loop, Panel, Top
 from mi_widgets.view.picture import thumbnails
 
 LAYERS, HEADS = 30, 9
@@ -114,6 +115,7 @@ def result(text: str | None, singles: bool = True) -> dict[str, Any]:
     return {
         "picks": [[0, 15, 3], [0, 23, 3]],
         "act": {"verb": "switch_off", "kind": "mean"},
+        "tray": [],
         "metric": "logit(·Mary) − logit(·John)",
         "before": side(4.9213, before, "Mary. She thanked him and drank it slowly." if text else None),
         "after": side(1.5071, after, text),
@@ -127,6 +129,12 @@ def result(text: str | None, singles: bool = True) -> dict[str, Any]:
             "label": "the same edit on 20 random pairs of active heads of layers 15 and 23",
             "values": list(random.normal(-0.1, 0.4, 20)),
             "beats": 20,
+        },
+        "side": {"before": 21.3, "after": 22.1},
+        "curve": {
+            "strengths": [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0],
+            "differences": [0.0, -0.7, -1.6, -2.6, -3.41423456789, -4.0, -4.3, -4.1],
+            "collapsed": [False] * 7 + [True],
         },
         "notes": ["The two heads together do more than the sum of each alone: they back each other up."],
         "warnings": [],
@@ -221,6 +229,48 @@ def attention(**more: Any) -> Loop:
     )
 
 
+ROW = {"metric": "logit(·Mary) − logit(·John)", "before": 4.92, "beats": 20, "controls": 20, "recipe": "0f3a"}
+ROWS = [
+    {**ROW, "run": 1, "what": "L23H3 switched off (mean)", "after": 2.97, "difference": -1.95},
+    {**ROW, "run": 2, "what": "L15H3, L23H3 switched off (mean)", "after": 1.51, "difference": -3.41},
+]
+JOURNAL = {
+    "rows": ROWS,
+    "code": "import mi_widgets as mi\nmodel = mi.load()\nview = mi.Workbench(model, task)\nview.run()\n",
+}
+
+
+def workbench(**more: Any) -> Loop:
+    """All three maps, after a run with a kept edit."""
+    lenses, heads, maps = lens(), attention(), attribution()
+    assert isinstance(heads, AttentionMap)
+    named = {"attention": heads, "lens": lenses, "attribution": maps}
+    panels = [
+        replace(panel, name=f"{name}-{panel.name}", instrument=name, **_sites(panel))
+        for name, view in named.items()
+        for panel in view.panels
+    ]
+    corrupt = PROMPT.replace(", John", ", Mary")
+    question = {"prompt": PROMPT, "corrupt": corrupt, "answer": " Mary", "foil": " John"}
+    made = BenchMap(
+        panels, pattern=heads.pattern, opened=[23, 3], title="Workbench", question=question, **{**shared(), **more}
+    )
+    made._kept[0] = "L15H3 set to its mean"
+    made.tray = [{"id": 0, "strength": 0.75}]
+    return made
+
+
+def _sites(panel: Panel) -> dict[str, Any]:
+    """Where a panel's cells are in the model."""
+    numbered = {
+        side: Axis(axis.name, axis.labels, [(i,) for i in range(len(axis.labels))])
+        for side, axis in (("rows", panel.rows), ("cols", panel.cols))
+    }
+    heads = panel.cols.name == "head"
+    part = "z" if heads else "post" if panel.name == "lens" else "pre"
+    return {**numbered, "kind": "head" if heads else "residual", "part": part}
+
+
 def wide() -> Loop:
     """A very small and a very wide grid."""
     random = np.random.default_rng(5)
@@ -255,6 +305,17 @@ SCENES: dict[str, Loop] = {
     "lens": lens(picks=[(0, 0, 0), (0, 20, 5)], act={"verb": "scale", "factor": 2.0}),
     "attention": attention(picks=[(0, 23, 3)], code="import transformer_lens\n\nmodel = ..."),
     "grid": wide(),
+    "workbench": workbench(),
+    "workbench-result": workbench(
+        picks=[(0, 23, 3)],
+        undoable=3,
+        journal=JOURNAL,
+        result={
+            **result(TEXT),
+            "picks": [[0, 23, 3]],
+            "tray": [{"id": 0, "label": "L15H3 set to its mean", "strength": 0.75}],
+        },
+    ),
 }
 
 

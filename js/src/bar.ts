@@ -4,6 +4,7 @@ import type { Act, Direction, Pick } from "./border";
 import type { CodePane } from "./code";
 import { promise } from "./deed";
 import { bdi, h, shown } from "./dom";
+import { Follow } from "./follow";
 import { count } from "./format";
 import type { Loop } from "./loop";
 import { scaleSlider, strengthSlider } from "./slider";
@@ -38,7 +39,7 @@ export class ActionBar {
     this.clearButton.addEventListener("click", () => loop.pick([]));
     this.runButton.addEventListener("click", () => (loop.busy ? loop.stop() : loop.run()));
     this.keepButton.addEventListener("click", () => loop.keep());
-    const buttons = h("div", { class: "mi-buttons" }, this.runButton, this.keepButton, this.codeButton, this.clearButton, undoButtons(loop), this.why);
+    const buttons = h("div", { class: "mi-buttons" }, this.runButton, new Follow(loop).button, this.keepButton, this.codeButton, this.clearButton, undoButtons(loop), this.why);
     const verbRow = h("div", { class: "mi-verbs" }, this.verbs, this.details);
     this.element = h("section", { class: "mi-bar", "aria-label": "Action", "data-testid": "bar" }, tray(loop), this.chips, verbRow, buttons);
     loop.watch(["picks", "panels", "tokens"], () => this.showPicks());

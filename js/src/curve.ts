@@ -39,7 +39,7 @@ function drawing(curve: Curve, control: Control | null): SVGSVGElement {
   const points = strengths.flatMap((strength, i) => (differences[i] === null ? [] : [{ x: x(strength), y: y(differences[i]), broken: collapsed[i], full: strength === 1 }]));
   return svg(
     "svg",
-    { class: "mi-curve", viewBox: `0 0 ${SIZE.width} ${SIZE.height}`, role: "img", "aria-label": curveWords(curve) },
+    { class: "mi-band mi-curve", viewBox: `0 0 ${SIZE.width} ${SIZE.height}`, role: "img", "aria-label": curveWords(curve) },
     ...band(control, y),
     svg("line", { class: "mi-band-axis", x1: EDGE.left, x2: SIZE.width - EDGE.right, y1: y(0), y2: y(0) }),
     svg("path", { class: "mi-curve-line", d: points.map((point, i) => `${i ? "L" : "M"}${point.x} ${point.y}`).join("") }),
