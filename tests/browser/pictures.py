@@ -22,6 +22,8 @@ _CELLS = [
     "lens = mi.LensView(model, 'Fact: the capital city of the country of France is the city of')\nlens",
     "attribution = mi.AttributionView(model, pair)\nattribution",
     "attribution.wait()",
+    "bench = mi.Workbench(model, pair)\nbench",
+    "bench.wait()",
 ]
 _WIDTHS = {"light": 1280, "dark": 1280, "390": 390}
 
@@ -34,7 +36,7 @@ def main(folder: Path) -> None:
         with tempfile.TemporaryDirectory() as home, chromium() as browser:
             lab = Lab(Path(home), theme)
             try:
-                page = browser.new_page(viewport={"width": width, "height": 3400}, device_scale_factor=1.5)
+                page = browser.new_page(viewport={"width": width, "height": 5200}, device_scale_factor=1.5)
                 _shoot(lab, page, folder, look)
             finally:
                 lab.close()
@@ -45,8 +47,8 @@ def _shoot(lab: Lab, page: Page, folder: Path, look: str) -> None:
     page.keyboard.press("Control+b")  # the file browser away
     for number in range(len(_CELLS)):
         notebook.run(number)
-    for number, (name, act) in enumerate(_ACTS.items(), start=1):
-        view = notebook.view(number)
+    for name, act in _ACTS.items():
+        view = notebook.view(_CELL_OF[name])
         expect(view.root.get_by_role("button", name="Add direction")).to_be_visible(timeout=120_000)
         act(view)
         _still(notebook, view, folder / f"{name}-{look}.png")
@@ -76,7 +78,16 @@ def _attribution(view: View) -> None:
     view.run()
 
 
-_ACTS = {"attention": _attention, "lens": _lens, "attribution": _attribution}
+def _workbench(view: View) -> None:
+    view.click("attention-heads", 20, 0)
+    view.root.get_by_test_id("keep").click()
+    view.click("attention-heads", 23, 3)
+    view.run()
+    view.root.get_by_test_id("tab-all").click()
+
+
+_ACTS = {"attention": _attention, "lens": _lens, "attribution": _attribution, "workbench": _workbench}
+_CELL_OF = {"attention": 1, "lens": 2, "attribution": 3, "workbench": 5}
 
 
 if __name__ == "__main__":
