@@ -118,3 +118,54 @@ def test_the_journal_of_a_workbench_does_it_all_again(tmp_path: Any, llama: Tiny
     exec(view.session.code(), again)
     torch.set_grad_enabled(True)
     assert [row["difference"] for row in again["view"].session.rows] == pytest.approx(told, abs=1e-6)
+
+
+def actions(seed: int, count: int, bench: mi.Workbench) -> Any:
+    """Messages that a page may send, valid and not, in a random order."""
+    import random
+
+    draw = random.Random(seed)
+    for _ in range(count):
+        panel = draw.randrange(len(bench.panels))
+        rows, cols = bench.panels[panel].shape
+        picks = [[panel, draw.randrange(rows), draw.randrange(cols)] for _ in range(draw.randint(1, 3))]
+        act = draw.choice([ZERO, {"verb": "scale", "factor": draw.uniform(-2, 3)}, {"verb": "explode"}])
+        draft = {"picks": picks, "act": act, "tray": bench.tray}
+        yield draw.choice(
+            [
+                {"type": "run", **draft},
+                {"type": "run", "picks": [[9, 9, 9]], "act": ZERO},
+                {"type": "keep", **draft},
+                {"type": "code", **draft},
+                {"type": "undo"},
+                {"type": "redo"},
+                {"type": "stop"},
+                {"type": "open", "row": draw.randrange(rows), "col": draw.randrange(9)},
+                {"type": "choose", "name": "no such choice", "value": ""},
+                {"type": "ask", "prompt": draw.choice([OTHER, ""]), "corrupt": "", "answer": "", "foil": ""},
+            ]
+        )
+
+
+def test_the_model_is_as_it_was_after_each_of_a_hundred_actions(bench: mi.Workbench, llama: Tiny) -> None:
+    before = llama.model.fingerprint()
+    for number, message in enumerate(actions(0, 100, bench)):
+        bench.receive(message)
+        if number % 3 == 0:
+            bench.model.do(lambda: None)
+        assert llama.model.fingerprint() == before, message
+    bench.wait()
+    bench.picks, bench.act, bench.tray = [(0, 0, 0)], ZERO, []
+    assert bench.run()["difference"] == pytest.approx(by_hand_of(bench, llama), abs=1e-5)
+    assert llama.model.fingerprint() == before
+
+
+def by_hand_of(bench: mi.Workbench, small: Tiny) -> float:
+    """The change of the bench's own metric by plain hooks on the user's own bridge."""
+    bridge, ids = small.model.bridge, small.model.ids(bench.text)
+    answer, foil = bench.read
+    ids_of = [each if isinstance(each, int) else small.model.single(str(each)) for each in (answer, foil)]
+    with torch.no_grad():
+        after = bridge.run_with_hooks(ids, fwd_hooks=bench.recipe.hooks(small.model))[0, -1]
+        before = bridge(ids)[0, -1]
+    return float((after - before)[ids_of[0]] - (after - before)[ids_of[1]])
