@@ -78,7 +78,8 @@ def fingerprint(root: Path) -> str:
     """A hash of everything that the bundles depend on."""
     digest = hashlib.sha256()
     js = root / "js"
-    sources = [*js.glob("*"), *(js / "src").rglob("*"), *(js / "lab").rglob("*")]
+    sources = [*js.glob("*"), *(js / "src").rglob("*"), *(js / "lab").rglob("*"), *(root / "notebooks").glob("*.ipynb")]
+    sources = [file for file in sources if file.name != "templates.json"]  # made of the notebooks, by the build itself
     for file in [root / "package.json", root / "package-lock.json", *sorted(filter(Path.is_file, sources))]:
         digest.update(f"{file.relative_to(root).as_posix()}\n".encode())
         digest.update(hashlib.sha256(file.read_bytes()).digest())

@@ -1,7 +1,9 @@
-// The JupyterLab side of a widget's Code button: the code it asks for becomes a cell below the widget's own.
+// The JupyterLab extension: code below its widget, the gallery of notebooks, and the side panel.
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from "@jupyterlab/application";
 import { INotebookTracker } from "@jupyterlab/notebook";
 import { codeFrom, INSERT_CODE } from "./request";
+import { gallery } from "./gallery";
+import { panel } from "./panel";
 import { cellAround, insertBelow } from "./place";
 
 const insertCode: JupyterFrontEndPlugin<void> = {
@@ -20,4 +22,4 @@ const insertCode: JupyterFrontEndPlugin<void> = {
   },
 };
 
-export default insertCode;
+export default [insertCode, gallery, panel];

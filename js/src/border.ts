@@ -65,7 +65,7 @@ export type Result = {
   hooks: string[];
 };
 export type Failure = { what: string; why: string; fix: string; trace: string };
-export type Provenance = { model: string; weights: string; tokens: string; recipe: string; versions: string };
+export type Provenance = { model: string; weights: string; tokens: string; recipe: string; versions: string; hooks?: string };
 export type Status = "idle" | "waiting" | "running" | "stopped" | "error" | "closed";
 export type Empty = Record<string, never>;
 

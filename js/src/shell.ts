@@ -4,6 +4,7 @@ import { ActionBar } from "./bar";
 import { readPanel, filled, type Pick } from "./border";
 import { errorCard } from "./card";
 import { journal } from "./journal";
+import { present } from "./presence";
 import { undoKeys } from "./undo";
 import { CodePane } from "./code";
 import { h, shown } from "./dom";
@@ -40,6 +41,7 @@ function raise(loop: Loop, el: HTMLElement, draw: (stage: Stage) => Scene): void
   const scene = draw({ loop, strip, look: readLook(root) });
   root.append(heading(loop), errorCard(loop), ...(scene.above ?? []), strip.element, scene.element, ...actions(loop), announcer(loop), smallPrint(loop));
   undoKeys(loop, root);
+  present(loop, root);
   watchLook(root, (look) => scene.setLook(look), loop.signal);
   loop.watchBusy(() => {
     root.dataset.status = loop.get("status");

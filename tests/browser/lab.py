@@ -57,6 +57,8 @@ class Lab:
     theme: "JupyterLab Light" or "JupyterLab Dark".
     """
 
+    project = Path(__file__).parents[2]
+
     def __init__(self, folder: Path, theme: str = "JupyterLab Light") -> None:
         self.folder = folder
         self.theme = theme
@@ -76,7 +78,8 @@ class Lab:
         paths = {f"JUPYTER_{name}": str(self.folder / name.lower()) for name in private}
         for name in ("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR"):
             paths[name] = str(self.folder / name.lower())
-        return {**os.environ, **paths, "HF_HUB_OFFLINE": "1"}
+        known = os.pathsep.join(filter(None, [str(self.project), os.environ.get("PYTHONPATH")]))
+        return {**os.environ, **paths, "HF_HUB_OFFLINE": "1", "PYTHONPATH": known}
 
     def _settle(self) -> None:
         for name, settings in {**_SETTINGS, _THEMES: {"theme": self.theme}}.items():
