@@ -21,11 +21,11 @@ CPU: seconds of all threads of the page's renderer process, from its start until
 else the machine does (times on the clock do: the load is printed). What an empty page takes is in every number. × ours:
 the median ratio of paired rounds.
 
-painted: seconds from the start of navigation to the frame after which all heads are there and none takes longer than
-50 ms (raster threads may still be at work: BertViz's are). pick: milliseconds from a click on another head until it is
-painted in that sense. Ours gets at once what Python answers; what Python takes is below the table. plotly has no such
-click: one head is drawn by `Plotly.newPlot`. memory: MB of JavaScript heap, array buffers and DOM after a garbage
-collection, before the pick. All are medians, with the least and the most in brackets.
+painted: seconds from the start of navigation to the frame after which all heads are there and no further one of more
+than 50 ms follows at once (raster threads may still be at work: BertViz's are). pick: milliseconds from a click on
+another head until it is painted in that sense. Ours gets at once what Python answers; what Python takes is below the
+table. plotly has no such click: one head is drawn by `Plotly.newPlot`. memory: MB of JavaScript heap, array buffers and
+DOM after a garbage collection, before the pick. All are medians, with the least and the most in brackets.
 """
 
 from __future__ import annotations
@@ -76,8 +76,10 @@ _HTML = "<!doctype html><meta charset=utf-8><title>heads</title><body>"
 _CLOCK = f"""
 window.clock = {{
     long: [],
-    /** When the last frame of more than 50 ms ended. */
-    lastLong: () => Math.max(0, ...clock.long.map((frame) => frame.startTime + frame.duration)),
+    /** When the frames of more than 50 ms that follow a time at once have ended. */
+    settled: (time) => clock.long.reduce(
+        (end, {{startTime, duration}}) => (startTime > end + 100 ? end : Math.max(end, startTime + duration)), time
+    ),
     /** When something has been painted: the frame after the one that first has it. Asks for no frame before that. */
     painted: (isThere) => new Promise((done, fail) => {{
         const look = () => {{
@@ -416,7 +418,7 @@ def _read(browser: Browser, server: _Server, case: Case) -> Reading:
     page.goto(server.address, wait_until="commit")
     shown = page.evaluate(f"clock.painted(() => {case.drawn})")
     cpu = _rest(devtools)
-    painted = max(shown, page.evaluate("clock.lastLong()"))
+    painted = page.evaluate("(time) => clock.settled(time)", shown)
     devtools.send("HeapProfiler.collectGarbage")
     heap = devtools.send("Runtime.getHeapUsage")
     memory = sum(heap[part] for part in ("usedSize", "backingStorageSize", "embedderHeapUsedSize"))
@@ -436,7 +438,7 @@ def _pick(page: Page, devtools: CDPSession, case: Case) -> float:
         }}"""
     )
     _rest(devtools)
-    return max(shown, page.evaluate("clock.lastLong()")) - start
+    return page.evaluate("(time) => clock.settled(time)", shown) - start
 
 
 def _rest(devtools: CDPSession) -> float:
