@@ -221,6 +221,48 @@ def attention(**more: Any) -> Loop:
     )
 
 
+def long_pattern(length: int) -> np.ndarray:
+    """One head over a long prompt: the first token, the token before, and what followed the same word last time."""
+    random = np.random.default_rng(4)
+    query, key = np.indices((length, length))
+    logits = random.normal(0, 1.5, (length, length)) + 5.0 * (key == 0) + 4.0 * (key == query - 1)
+    logits += 6.0 * (key == query - length // 3 + 1)
+    shares = np.exp(np.where(key <= query, logits, -np.inf))
+    return np.where(key <= query, shares / shares.sum(1, keepdims=True), np.nan)
+
+
+def long_attention(length: int) -> Loop:
+    """An attention map of a long prompt, with pictures as they cross to the page."""
+    words = [WORDS[0], *((WORDS[1:] + ODD)[i % (len(WORDS) - 1 + len(ODD))] for i in range(length - 1))]
+    small = patterns(np.random.default_rng(2), 32)
+    heads = Panel(
+        "heads",
+        layers(),
+        Axis("head", [str(i) for i in range(HEADS)]),
+        1 - small[..., 1:, 0].mean(-1),
+        title="All heads: where each one looks",
+        scale="sequential",
+        unit="of its attention",
+        sign="Number: the attention that does not go to the first token, averaged over the other tokens.",
+        causal=True,
+        thumbnails=thumbnails(small),
+    )
+    head = Panel(
+        "pattern",
+        Axis("query_pos", words),
+        Axis("key_pos", words),
+        long_pattern(length),
+        title="Layer 12, head 5: attention from each token (row) to the tokens before it",
+        scale="sequential",
+        range=(0.0, 1.0),
+        unit="of its attention",
+        sign="Each row adds up to 1.",
+        excluded=[0],
+        causal=True,
+    )
+    return AttentionMap([heads], pattern=head, opened=[12, 5], title="Attention", **shared(words))
+
+
 def wide() -> Loop:
     """A very small and a very wide grid."""
     random = np.random.default_rng(5)
@@ -254,6 +296,8 @@ SCENES: dict[str, Loop] = {
     "attribution-add": attribution(picks=[(1, 3, 4)], act={"verb": "add", "direction": "cheerful", "strength": 0.14}),
     "lens": lens(picks=[(0, 0, 0), (0, 20, 5)], act={"verb": "scale", "factor": 2.0}),
     "attention": attention(picks=[(0, 23, 3)], code="import transformer_lens\n\nmodel = ..."),
+    "attention-512": long_attention(512),
+    "attention-1024": long_attention(1024),
     "grid": wide(),
 }
 

@@ -50,19 +50,29 @@ function sides({ scale, toward, thumbnails }: Panel): HTMLElement | null {
   return h("div", { class: "mi-ticks" }, h("span", {}, "against the answer"), h("span", {}, "supports the answer"));
 }
 
-function sentences({ sign, unit, thumbnails }: Panel): string[] {
-  const pictures = thumbnails ? "Pictures: where each head looks, brightest position of each block, square-root colours." : "";
-  return [sign, pictures, unit && !thumbnails ? `Unit: ${unit}.` : ""].filter(Boolean);
+function sentences({ sign, unit, thumbnails, range: [low, high] }: Panel): string[] {
+  if (!thumbnails) return [sign, unit ? `Unit: ${unit}.` : ""].filter(Boolean);
+  return [
+    sign,
+    `Bar under a picture: that number, from ${plain(low)} to ${plain(high)}.`,
+    "Pictures: where each head looks, brightest position of each block, square-root colours.",
+  ].filter(Boolean);
 }
 
 function keys(panel: Panel): HTMLElement[] {
-  const cols = panel.cols.labels.length;
-  const missing = panel.values.some((value, i) => Number.isNaN(value) && !(panel.causal && i % cols > i / cols));
   return [
-    ...(missing ? [key("mi-hatched", "not computed")] : []),
+    ...(lacks(panel) ? [key("mi-hatched", "not computed")] : []),
     ...(panel.estimated ? [key("mi-estimate", "small: an estimate; full: exact")] : []),
     ...(panel.excluded.length ? [key("mi-dimmed", "BOS: outside the colour scale")] : []),
   ];
+}
+
+/** Whether a cell that can exist was not computed. */
+function lacks({ values, cols, rows, causal }: Panel): boolean {
+  const width = cols.labels.length;
+  for (let row = 0; row < rows.labels.length; row++)
+    for (let col = 0; col < (causal ? Math.min(row + 1, width) : width); col++) if (Number.isNaN(values[row * width + col])) return true;
+  return false;
 }
 
 const key = (look: string, words: string) => h("p", { class: "mi-key" }, h("i", { class: look }), words);

@@ -32,7 +32,7 @@ export class Frame {
     to: Pointing,
   ) {
     this.map = new HeatMap(panel, tokens, look, to, this.life.signal);
-    this.element = h("figure", { class: "mi-panel", "data-panel": panel.name }, this.title, this.map.element, this.map.readout, this.legendSlot);
+    this.element = h("figure", { class: "mi-panel", "data-panel": panel.name }, h("div", { class: "mi-caption" }, this.title, this.map.zoomBar.element), this.map.element, this.map.readout, this.legendSlot);
     this.caption();
   }
 

@@ -30,6 +30,21 @@ test("ranks go by size, without the excluded column and what is not computed", (
   expect(new Ranking(panel({ values: new Float32Array(6).fill(NaN) })).first()).toBe(-1);
 });
 
+test("a rank among many cells is the one that counting gives", () => {
+  const values = Float32Array.from({ length: 3000 }, (_, i) => Math.sin(i * i) * 10 ** ((i % 9) - 6) * (i % 5 ? 1 : 0));
+  values[17] = NaN;
+  for (const scale of ["signed", "sequential"] as const) {
+    const many = panel({ values, scale, rows: { ...panel({}).rows, labels: Array(1000).fill("") } });
+    const size = (i: number) => (i % 3 === 0 || i === 17 ? NaN : scale === "signed" ? Math.abs(values[i]) : values[i]);
+    const ranking = new Ranking(many);
+    for (const i of [0, 1, 2, 5, 17, 500, 1499, 2999]) {
+      const larger = [...values.keys()].filter((j) => size(j) > size(i)).length;
+      expect(ranking.of(i)).toBe(Number.isNaN(size(i)) ? 0 : larger + 1);
+    }
+    expect(ranking.of(ranking.first())).toBe(1);
+  }
+});
+
 test("a position is called by its token only where the tokens are those of the axis", () => {
   expect(label(panel({}).cols, 1, TOKENS)).toBe("·Mary");
   expect(label(panel({}).cols, 1, TOKENS.slice(1))).toBe("b");
