@@ -1,12 +1,16 @@
 """How long a long prompt keeps the page busy: opening, zooming, scrolling, pointing. Prints; nothing is asserted.
 
-.venv/bin/python js/harness/pace.py [scene ...]
+.venv/bin/python -m js.harness.pace [scene ...]
 """
 
 import sys
 
-from playwright.sync_api import Page, sync_playwright
-from shots import CHROMIUM, QUIET, mount
+from playwright.sync_api import Page
+
+from tests.browser.lab import chromium
+
+from .fixture import SCENES
+from .stage import Stage
 
 WATCH = """() => {
   window.tasks = [];
@@ -45,7 +49,7 @@ ACTS = {"zoom": 24, "hover": 60, "scroll": 40, "token": 60, "panel": 5, "picture
 def pace(page: Page, scene: str) -> None:
     """Print what each act costs in one scene, as the median and the longest of its frames."""
     page.add_init_script(f"({WATCH})()")
-    mount(page, scene)
+    Stage(page).show(SCENES[scene])
     print(f"{scene}: opens in {page.evaluate('opened'):.0f} ms")
     for what, times in ACTS.items():
         if what == "scroll":  # something to scroll: half way in
@@ -60,8 +64,7 @@ def pace(page: Page, scene: str) -> None:
 
 def main(scenes: list[str]) -> None:
     """Every scene that is asked for."""
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+    with chromium() as browser:
         for scene in scenes:
             pace(browser.new_page(viewport={"width": 1280, "height": 1000}), scene)
 
