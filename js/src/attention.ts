@@ -1,6 +1,6 @@
 // Attention: all heads as small pictures, and the open one in full beside them, tied to the tokens of the prompt.
 
-import { filled, readPanel, type Panel } from "./border";
+import { filled, readPanel, type Panel, type Token } from "./border";
 import { choices } from "./choices";
 import { bdi, h, shown } from "./dom";
 import type { Cell } from "./geometry";
@@ -28,7 +28,8 @@ class OpenHead {
     private look: Look,
   ) {
     strip.attend({ point: (index) => this.fromStrip(index), hold: (index) => this.hold(index), letGo: () => this.hold(null) });
-    loop.watch(["pattern", "tokens"], () => this.show());
+    loop.watch(["tokens", "continuation"], () => this.extend());
+    loop.watch(["pattern", "tokens", "continuation"], () => this.show());
     loop.signal.addEventListener("abort", () => (this.frame?.end(), cancelAnimationFrame(this.next)));
   }
 
@@ -48,6 +49,17 @@ class OpenHead {
     this.element.setAttribute("aria-busy", String(busy));
   }
 
+  /** The tokens that the open head looks over: the prompt's, and those written after it. */
+  private tokens(): Token[] {
+    const more = this.loop.get("continuation");
+    return [...this.loop.get("tokens"), ...(filled(more) ? more.tokens : [])];
+  }
+
+  private extend(): void {
+    const more = this.loop.get("continuation");
+    this.strip.extend(filled(more) ? more.tokens : [], filled(more) ? more.whose : "");
+  }
+
   private show(): void {
     const wire = this.loop.get("pattern");
     const panel = filled(wire) ? readPanel(wire) : null;
@@ -60,7 +72,7 @@ class OpenHead {
   private replace(panel: Panel | null): void {
     this.frame?.end();
     this.pointed = this.held = null;
-    this.frame = panel && new Frame(panel, this.loop.get("tokens"), this.look, {
+    this.frame = panel && new Frame(panel, this.tokens(), this.look, {
       hover: (cell) => this.point(cell && cell.row),
       hold: (place) => this.hold(place),
     });
@@ -114,7 +126,7 @@ class OpenHead {
   }
 
   private name(position: number): string {
-    const token = this.loop.get("tokens")[position];
+    const token = this.tokens()[position];
     return token?.bos ? "BOS" : (token?.text ?? String(position));
   }
 }

@@ -6,6 +6,8 @@ import type { Look } from "./look";
 import { seen, type Brush, type Sheet } from "./paint";
 
 const EDGE = 4;
+const TICK = 3; // the ends of a bracket
+const GAP = 5; // from a bracket to the next, halved
 
 export function paintRows(brush: Brush, sheet: Sheet, header: Header, lit: number | null): void {
   const { look, cell, rows, view } = sheet;
@@ -34,6 +36,22 @@ export function paintCols(brush: Brush, sheet: Sheet, header: Header, lit: numbe
     brush.restore();
     brush.globalAlpha = 1;
   }
+}
+
+/** A bracket under the names of columns that belong together. */
+export function paintBrackets(brush: Brush, { panel, look, cell, view }: Sheet, bottom: number): void {
+  if (panel.grouped < 2) return;
+  brush.strokeStyle = look.muted;
+  brush.lineWidth = 1;
+  brush.beginPath();
+  for (let col = 0; col < panel.cols.labels.length; col += panel.grouped) {
+    const [left, right] = [col, col + panel.grouped].map((edge, end) => Math.round(edge * cell.width - view.x) + (end ? -GAP : GAP) + 0.5);
+    brush.moveTo(left, bottom);
+    brush.lineTo(left, bottom - TICK);
+    brush.lineTo(right, bottom - TICK);
+    brush.lineTo(right, bottom);
+  }
+  brush.stroke();
 }
 
 function pen(brush: Brush, look: Look, lit: boolean): void {

@@ -6,7 +6,7 @@ import { h } from "./dom";
 import { axisWord } from "./format";
 import { anchored, nearestCell, rectangle, step, zoomed, zoomRange, type Cell, type Fit, type Size } from "./geometry";
 import { onZoom } from "./gesture";
-import { paintCols, paintRows, paintTags } from "./header";
+import { paintBrackets, paintCols, paintRows, paintTags } from "./header";
 import { LABEL, Lettering, type Header } from "./lettering";
 import type { Look } from "./look";
 import { paintMarks } from "./outline";
@@ -312,6 +312,7 @@ export class HeatMap {
     if (!this.colHead.slanted) this.paintColName(cols);
     cols.translate(0, this.titleHeight());
     paintCols(cols, this.sheet(), this.colHead, lit?.col ?? null);
+    paintBrackets(cols, this.sheet(), this.colHead.length);
   }
 
   private paintColName(brush: Brush): void {

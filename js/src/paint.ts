@@ -8,6 +8,7 @@ import { shown, type Cell, type Run, type Size } from "./geometry";
 import { ellipsis, type Lettering } from "./lettering";
 import type { Look } from "./look";
 import { heaviest } from "./pool";
+import { isPattern } from "./reading";
 
 /** The part of a map that is seen, in pixels from its first cell; a rim before that has negative places. */
 export type View = { x: number; y: number } & Size;
@@ -149,7 +150,7 @@ function paintMissing(brush: Brush, sheet: Sheet): void {
   const width = panel.cols.labels.length;
   brush.fillStyle = hatching(brush, sheet.look) ?? "transparent";
   for (let row = rows.from; row < rows.to; row++) {
-    const end = panel.causal ? Math.min(cols.to, row + 1) : cols.to;
+    const end = isPattern(panel) ? Math.min(cols.to, row + 1) : cols.to;
     for (let col = cols.from; col < end; col++) {
       const first = col;
       while (col < end && Number.isNaN(panel.values[row * width + col])) col++;
@@ -195,7 +196,7 @@ function paintPictures(brush: Brush, sheet: Sheet): void {
 
 /** A number as a bar from the end of its range, or from the middle of a signed one. */
 function paintMeter(brush: Brush, { panel, look }: Sheet, value: number, { x, y, width, height }: View): void {
-  brush.fillStyle = look.line;
+  brush.fillStyle = Number.isNaN(value) ? (hatching(brush, look) ?? look.line) : look.line;
   brush.fillRect(x, y, width, height);
   if (Number.isNaN(value)) return;
   const signed = panel.scale === "signed";
@@ -206,6 +207,9 @@ function paintMeter(brush: Brush, { panel, look }: Sheet, value: number, { x, y,
 
 const atlases = new WeakMap<Panel, { theme: string; canvas: HTMLCanvasElement }>();
 
+/** The colours of a panel's pictures, whatever those of its numbers are. */
+export const pictureScale = ({ pictured: [low] }: Panel) => (low < 0 ? "signed" : "sequential");
+
 /** All thumbnails as one picture, made once a theme, so that drawing one is a copy. */
 function atlas(panel: Panel, { theme }: Look): HTMLCanvasElement {
   const known = atlases.get(panel);
@@ -214,7 +218,7 @@ function atlas(panel: Panel, { theme }: Look): HTMLCanvasElement {
   const cols = panel.cols.labels.length;
   const brush = blank(cols * width, panel.rows.labels.length * height);
   const image = brush.createImageData(brush.canvas.width, brush.canvas.height);
-  const [target, palette] = [new Uint32Array(image.data.buffer), pixels("sequential", theme)];
+  const [target, palette] = [new Uint32Array(image.data.buffer), pixels(pictureScale(panel), theme)];
   for (let i = 0; i < bytes.length; i++) {
     const [x, y, one] = [i % width, Math.floor(i / width) % height, Math.floor(i / (width * height))];
     if (panel.causal && x > y) continue;

@@ -168,4 +168,4 @@ export class Panels {
   }
 }
 
-const axesOf = ({ name, rows, cols, causal, kind, part }: Panel) => [name, rows, cols, causal, kind, part];
+const axesOf = ({ name, rows, cols, causal, kind, part, thumbnails, texts }: Panel) => [name, rows, cols, causal, kind, part, !!thumbnails, !!texts];

@@ -26,7 +26,9 @@ export class Strip {
   /** Below the tokens: what the tints mean. */
   readonly words = h("p", { class: "mi-looks", "data-testid": "looks", hidden: true });
   readonly element = h("div", { class: "mi-tokens" }, this.list, this.words);
+  private readonly seam = h("small", { class: "mi-seam", role: "presentation" });
   private pieces: HTMLElement[] = [];
+  private prompted = 0; // how many of them are the prompt's
   private tints: [to: number, from: number][] = []; // as they are on the page: only what differs is touched
   private marked: number[] = [];
   private heldAt: number | null = null;
@@ -35,6 +37,7 @@ export class Strip {
 
   show(tokens: Token[]): void {
     this.pieces = tokens.map((token) => piece(token, `${this.id}-${token.index}`));
+    this.prompted = tokens.length;
     this.tints = tokens.map(() => [0, 0]);
     this.marked = [];
     this.heldAt = null;
@@ -42,6 +45,21 @@ export class Strip {
     this.list.replaceChildren(...this.pieces);
     this.element.hidden = tokens.length === 0;
     if (this.answer) this.pieces.forEach(choosable);
+  }
+
+  /** Tokens after the prompt's, and whose they are; those that are there already stay. */
+  extend(tokens: Token[], whose: string): void {
+    const there = this.pieces.slice(this.prompted);
+    let same = 0;
+    while (same < there.length && tokens[same] && there[same].title === titleOf(tokens[same])) same++;
+    for (const gone of there.slice(same)) gone.remove();
+    const fresh = tokens.slice(same).map((token) => piece(token, `${this.id}-${token.index}`, "mi-written"));
+    this.pieces = [...this.pieces.slice(0, this.prompted + same), ...fresh];
+    this.tints = this.pieces.map((_, i) => this.tints[i] ?? [0, 0]);
+    if (this.answer) fresh.forEach(choosable);
+    this.seam.textContent = whose;
+    if (tokens.length) this.list.append(...(this.seam.isConnected ? [] : [this.seam]), ...fresh);
+    else this.seam.remove();
   }
 
   /** Mark the tokens that what is pointed at belongs to. */
@@ -138,11 +156,14 @@ function choosable(node: HTMLElement): void {
   node.setAttribute("aria-selected", "false");
 }
 
-function piece(token: Token, id: string): HTMLElement {
-  const title = [`position ${token.index}, id ${token.id}`, SPEAKS[token.kind], token.bos ? "beginning of sequence" : ""];
+function titleOf({ index, id, kind, bos }: Token): string {
+  return [`position ${index}, id ${id}`, SPEAKS[kind], bos ? "beginning of sequence" : ""].filter(Boolean).join(", ");
+}
+
+function piece(token: Token, id: string, look = token.bos ? "mi-bos" : ""): HTMLElement {
   return h(
     "span",
-    { id, class: token.bos ? "mi-token mi-bos" : "mi-token", "data-kind": token.kind, role: "listitem", "data-index": token.index, title: title.filter(Boolean).join(", ") },
+    { id, class: `mi-token ${look}`, "data-kind": token.kind, role: "listitem", "data-index": token.index, title: titleOf(token) },
     bdi(token.text),
     token.bos ? h("small", {}, "BOS") : null,
   );
