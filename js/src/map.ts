@@ -43,13 +43,15 @@ export class HeatMap {
   private readonly corner = h("div", { class: "mi-corner" });
   private readonly rowBand = h("div", { class: "mi-rows" }, this.rowLabels);
   private readonly colBand = h("div", { class: "mi-cols" }, this.colLabels);
-  private readonly whole = h("div", { class: "mi-layers", "data-testid": "cells" }, h("div", { class: "mi-window" }, this.cells, this.marks));
+  private readonly whole = h("div", { class: "mi-whole", "data-testid": "cells" });
+  private readonly layers = h("div", { class: "mi-layers" }, this.whole, h("div", { class: "mi-window" }, this.cells, this.marks));
   private readonly spokenRow = h("div", { role: "row" });
   private readonly grid: HTMLElement;
   private rows!: Lettering;
   private cols!: Lettering;
   private known: Ranking | null = null;
   private zoom = 1;
+  private meant = { left: 0, top: 0 }; // where the last zoom wanted to scroll to
   private size: Size = { width: 1, height: 1 };
   private view: View = { x: 0, y: 0, width: 0, height: 0 };
   private rowHead = NONE;
@@ -76,7 +78,7 @@ export class HeatMap {
     private readonly to: Pointing,
     signal: AbortSignal,
   ) {
-    const drawing = h("div", { class: "mi-drawing", "aria-hidden": "true" }, this.corner, this.colBand, this.rowBand, this.whole);
+    const drawing = h("div", { class: "mi-drawing", "aria-hidden": "true" }, this.corner, this.colBand, this.rowBand, this.layers);
     this.grid = h("div", this.gridAttributes(), drawing, h("div", { class: "mi-spoken", role: "presentation" }, this.spokenRow));
     this.element = h("div", { class: "mi-map", "data-testid": `map-${panel.name}` }, this.grid);
     this.letter();
@@ -220,10 +222,10 @@ export class HeatMap {
     style.setProperty("--rows", `${this.rowWidth()}px`);
     style.setProperty("--cols", `${this.colHeight()}px`);
     this.whole.style.width = `${width + 2 * RIM}px`;
-    this.whole.style.height = this.rowBand.style.height = `${height + 2 * RIM}px`;
+    for (const { style } of [this.whole, this.layers, this.rowBand]) style.height = `${height + 2 * RIM}px`;
     if (this.zoom > 1) style.setProperty("--tall", `${this.colHeight() + this.unzoomed().height + 2 * RIM + BAR}px`);
     else style.removeProperty("--tall");
-    this.colBand.style.width = `${width + 2 * RIM + this.overhang}px`;
+    this.layers.style.width = this.colBand.style.width = `${width + 2 * RIM + this.overhang}px`;
     const across = this.colHead.slanted ? `${axisWord(this.panel.cols.name)} →` : "";
     this.corner.replaceChildren(h("span", {}, across), h("span", {}, `${axisWord(this.panel.rows.name)} ↓`));
   }
@@ -254,11 +256,23 @@ export class HeatMap {
     const { least, most } = zoomRange(this.shape(), this.fit(this.element.clientWidth));
     const wanted = turn === "fit" ? least : this.zoom * turn;
     this.zoom = Math.min(most, Math.max(least, wanted));
-    const { scrollLeft, scrollTop } = this.grid;
+    const { left, top } = this.scrolled();
     this.layout(() => {
-      this.grid.scrollLeft = anchored(scrollLeft, at.x, before.width, this.size.width);
-      this.grid.scrollTop = anchored(scrollTop, at.y, before.height, this.size.height);
+      this.meant = {
+        left: anchored(left, at.x - RIM, before.width, this.size.width),
+        top: anchored(top, at.y - RIM, before.height, this.size.height),
+      };
+      [this.grid.scrollLeft, this.grid.scrollTop] = [this.meant.left, this.meant.top];
     });
+  }
+
+  /** Where the window stands, and where a browser has rounded that, where it was meant to: small turns add up. */
+  private scrolled(): { left: number; top: number } {
+    const { meant, grid: { scrollLeft, scrollTop } } = this;
+    return {
+      left: Math.abs(meant.left - scrollLeft) < 1 ? meant.left : scrollLeft,
+      top: Math.abs(meant.top - scrollTop) < 1 ? meant.top : scrollTop,
+    };
   }
 
   private middle(): { x: number; y: number } {
