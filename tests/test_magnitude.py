@@ -10,6 +10,7 @@ import torch
 
 import mi_widgets as mi
 from mi_widgets.locate.magnitude import MEASURES, Seen, continued, each_measure
+from mi_widgets.model import Attention
 
 from .conftest import Tiny
 from .tiny import CLEAN, CORRUPT, HEADS, LAYERS, OTHERS
@@ -138,7 +139,7 @@ def test_a_recipe_changes_what_later_layers_look_at(llama: Tiny) -> None:
     assert edited.provenance["recipe"] == recipe.hash
 
 
-def test_one_layer_is_held_at_a_time(llama: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_layer_is_held_at_a_time(llama: Tiny) -> None:
     """Memory: no pattern outlives its layer."""
     import gc
     import weakref
@@ -146,14 +147,14 @@ def test_one_layer_is_held_at_a_time(llama: Tiny, monkeypatch: pytest.MonkeyPatc
     alive: list[weakref.ref[torch.Tensor]] = []
     most = 0
 
-    def keep(layer: int, pattern: torch.Tensor) -> int:
+    def keep(layer: int, found: Attention) -> int:
         nonlocal most
         gc.collect()
         most = max(most, sum(ref() is not None for ref in alive))
-        alive.append(weakref.ref(pattern))
+        alive.append(weakref.ref(found.pattern))
         return layer
 
-    llama.model.do(lambda: llama.model.attention(llama.ids(), keep))
+    llama.model.do(lambda: llama.model.attention([(llama.ids(), None)], keep))
     assert len(alive) == LAYERS and most <= 1
 
 

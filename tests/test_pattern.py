@@ -10,7 +10,7 @@ import mi_widgets as mi
 
 from .conftest import Tiny
 from .test_weights import mix_weight, weight_of
-from .tiny import CLEAN, HEADS, LAYERS
+from .tiny import CLEAN, CORRUPT, HEADS, LAYERS
 
 CELLS = [(0, 0), (1, 3), (2, 1)]
 
@@ -66,13 +66,23 @@ def test_what_all_keys_write_together_is_what_the_head_writes(llama: Tiny) -> No
 
 
 def test_all_heads_at_once_are_those_one_by_one(small: Tiny) -> None:
-    found = small.model.do(
-        lambda: small.model.attention(small.ids(), lambda layer, x: (layer, x.numpy().copy()), weighted=True)
-    )
-    assert [layer for layer, _ in found] == list(range(LAYERS))
-    for layer, head in CELLS:
-        one = mi.locate.pattern(small.model, CLEAN, mi.Site("head", layer, head), weighting="value_norm")
-        np.testing.assert_allclose(np.tril(found[layer][1][head]), one.values.filled(0), rtol=1e-5)
+    runs = [(small.ids(), None), (small.ids(CORRUPT), None)]
+    found = small.model.do(lambda: small.model.attention(runs, lambda _, x: x.weighted.numpy().copy(), weighted=True))
+    assert len(found) == LAYERS
+    for row, text in enumerate((CLEAN, CORRUPT)):
+        for layer, head in CELLS:
+            one = mi.locate.pattern(small.model, text, mi.Site("head", layer, head), weighting="value_norm")
+            np.testing.assert_allclose(np.tril(found[layer][row, head]), one.values.filled(0), rtol=1e-4, atol=1e-6)
+
+
+def test_runs_beside_each_other_are_edited_each_for_itself(llama: Tiny) -> None:
+    recipe = mi.Recipe((mi.Intervention("zero", mi.Site("head", 0, 1)),))
+    runs = [(llama.ids(), None), (llama.ids(), recipe)]
+    both = llama.model.do(lambda: llama.model.attention(runs, lambda _, x: x.pattern.numpy().copy()))
+    for row, edits in enumerate((None, recipe)):
+        one = mi.locate.pattern(llama.model, CLEAN, mi.Site("head", 2, 1), recipe=edits)
+        np.testing.assert_allclose(both[2][row, 1], one.values.filled(0), atol=1e-6)
+    assert np.abs(both[2][0] - both[2][1]).max() > 1e-4
 
 
 def test_a_recipe_edits_the_run_that_is_shown(llama: Tiny) -> None:

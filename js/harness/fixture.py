@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from mi_widgets.view import AttentionMap, AttributionMap, Axis, BenchMap, Heatmap, LensMap, Loop, Panel, Top
-from mi_widgets.view.picture import thumbnails
+from mi_widgets.view import AttentionMap, AttributionMap, Axis, BenchMap, Choice, Heatmap, LensMap, Loop, Panel, Top
+from mi_widgets.view.picture import companded, pooled, thumbnails
 
 LAYERS, HEADS = 30, 9
 WORDS = [
@@ -192,6 +192,22 @@ def patterns(random: np.random.Generator, length: int) -> np.ndarray:
     return shares / shares.sum(-1, keepdims=True)
 
 
+def choices(**values: str) -> list[dict[str, Any]]:
+    """What can be chosen in an attention view, after a run."""
+    offered = {
+        "summary": ("Number", ["away from the first token", "entropy", "token before", "induction", "sink", "effect"]),
+        "weighting": ("Pictures", ["attention", "attention × value length"]),
+        "compare": ("Compared with", ["this prompt as it is", "the other prompt", "after the last run"]),
+        "text": ("Tokens", ["the prompt", "and what the model writes", "and what the edited model writes"]),
+    }
+    return [
+        Choice(
+            name, label, values.get(name, options[0]), tuple((each, each) for each in options), "", "attention"
+        ).wire()
+        for name, (label, options) in offered.items()
+    ]
+
+
 def attention(**more: Any) -> Loop:
     """An attention map with one head open."""
     words = WORDS
@@ -199,33 +215,74 @@ def attention(**more: Any) -> Loop:
     row, col = 23, 3
     shares[row, col, -1] = [0.2, 0.02, 0.55, 0.02, 0.08, *[0.13 / 10] * 10]
     causal = np.tril(np.ones((len(words), len(words)), bool))
-    heads = Panel(
+    heads = heads_pictured(1 - shares[..., 1:, 0].mean(-1), thumbnails(shares))
+    head = open_head(words, np.where(causal, shares[row, col], np.nan), f"Layer {row}, head {col}", range=(0.0, 1.0))
+    given = {**shared(), "choices": choices(), **more}
+    return AttentionMap([heads], pattern=head, opened=[row, col], title="Where every head looks", **given)
+
+
+def compared() -> Loop:
+    """An attention map after a run, as a difference, effects of heads still coming, with a text that was written."""
+    words = [*WORDS, "·Mary", ".", "·She"]
+    random = np.random.default_rng(2)
+    difference = patterns(np.random.default_rng(7), len(words)) - patterns(random, len(words))
+    difference *= random.uniform(0, 0.6, (LAYERS, HEADS, 1, 1))
+    effects = heads_panel(random).values
+    effects[:9] = np.nan
+    most = float(np.abs(difference).max())
+    heads = heads_pictured(
+        effects,
+        companded(pooled(difference), most, signed=True),
+        title="All heads: where each token looks, after L23H3 × 0 minus before",
+        scale="signed",
+        toward=-1,
+        unit="logits",
+        sign="Number: how the metric changes without the head; negative: it supports the answer.",
+        pictured=(-most, most),
+    )
+    causal = np.tril(np.ones((len(words), len(words)), bool))
+    head = open_head(
+        words,
+        np.where(causal, difference[20, 0], np.nan),
+        "Layer 20, head 0: where each token looks, after L23H3 × 0 minus before",
+        scale="signed",
+        toward=0,
+        range=(-most, most),
+    )
+    written = {"tokens": [token(i, words[i]) for i in range(15, 18)], "whose": "written after L23H3 × 0"}
+    values = {"summary": "effect", "compare": "after the last run", "text": "and what the edited model writes"}
+    return AttentionMap(
+        [heads],
+        pattern=head,
+        opened=[20, 0],
+        title="Where every head looks",
+        continuation=written,
+        choices=choices(**values),
+        progress={"done": 180, "total": 270, "eta": 3.1, "label": "effects of heads"},
+        **shared(),
+    )
+
+
+def heads_pictured(values: np.ndarray, pictures: np.ndarray, **more: Any) -> Panel:
+    """All heads with a picture each; three share a key-value head."""
+    look: dict[str, Any] = {
+        "title": "All heads: where each token looks",
+        "scale": "sequential",
+        "unit": "of its attention",
+        "sign": "Number: the attention that does not go to the first token, averaged over the other tokens.",
+    }
+    heads = Axis("head", [str(i) for i in range(HEADS)])
+    return Panel(
         "heads",
         layers(),
-        Axis("head", [str(i) for i in range(HEADS)]),
-        shares.max(-1).mean(-1),
-        title="All heads",
-        scale="sequential",
-        unit="mean largest attention",
+        heads,
+        values,
+        thumbnails=pictures,
+        grouped=3,
         causal=True,
-        thumbnails=thumbnails(shares),
-    )
-    axis = lambda name: Axis(name, words)  # noqa: E731
-    pattern = np.where(causal, shares[row, col], np.nan)
-    head = Panel(
-        "pattern",
-        axis("query_pos"),
-        axis("key_pos"),
-        pattern,
-        title=f"Layer {row} · head {col}",
-        scale="sequential",
-        unit="of its attention",
-        sign="Each row adds up to 1.",
-        excluded=[0],
-        causal=True,
-    )
-    return AttentionMap(
-        [heads], pattern=head, opened=[row, col], title="Where every head looks", **{**shared(), **more}
+        kind="head",
+        part="z",
+        **look | more,
     )
 
 
@@ -271,6 +328,32 @@ def _sites(panel: Panel) -> dict[str, Any]:
     return {**numbered, "kind": "head" if heads else "residual", "part": part}
 
 
+def open_head(words: list[str], values: np.ndarray, title: str, **more: Any) -> Panel:
+    """One head's pattern."""
+    look: dict[str, Any] = {"scale": "sequential", "unit": "of its attention", "sign": "Each row adds up to 1."}
+    rows, cols = (Axis(name, words) for name in ("query_pos", "key_pos"))
+    return Panel("pattern", rows, cols, values, title=title, excluded=[0], causal=True, **look | more)
+
+
+def long_pattern(length: int) -> np.ndarray:
+    """One head over a long prompt: the first token, the token before, and what followed the same word last time."""
+    random = np.random.default_rng(4)
+    query, key = np.indices((length, length))
+    logits = random.normal(0, 1.5, (length, length)) + 5.0 * (key == 0) + 4.0 * (key == query - 1)
+    logits += 6.0 * (key == query - length // 3 + 1)
+    shares = np.exp(np.where(key <= query, logits, -np.inf))
+    return np.where(key <= query, shares / shares.sum(1, keepdims=True), np.nan)
+
+
+def long_attention(length: int) -> Loop:
+    """An attention map of a long prompt, with pictures as they cross to the page."""
+    words = [WORDS[0], *((WORDS[1:] + ODD)[i % (len(WORDS) - 1 + len(ODD))] for i in range(length - 1))]
+    small = patterns(np.random.default_rng(2), 32)
+    heads = heads_pictured(1 - small[..., 1:, 0].mean(-1), thumbnails(small))
+    head = open_head(words, long_pattern(length), "Layer 12, head 5: where each token looks", range=(0.0, 1.0))
+    return AttentionMap([heads], pattern=head, opened=[12, 5], title="Attention", **shared(words))
+
+
 def wide() -> Loop:
     """A very small and a very wide grid."""
     random = np.random.default_rng(5)
@@ -304,6 +387,9 @@ SCENES: dict[str, Loop] = {
     "attribution-add": attribution(picks=[(1, 3, 4)], act={"verb": "add", "direction": "cheerful", "strength": 0.14}),
     "lens": lens(picks=[(0, 0, 0), (0, 20, 5)], act={"verb": "scale", "factor": 2.0}),
     "attention": attention(picks=[(0, 23, 3)], code="import transformer_lens\n\nmodel = ..."),
+    "attention-compared": compared(),
+    "attention-512": long_attention(512),
+    "attention-1024": long_attention(1024),
     "grid": wide(),
     "workbench": workbench(),
     "workbench-result": workbench(

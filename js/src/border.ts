@@ -26,6 +26,8 @@ export type PanelWire = {
   top: { ids: Wire; values: Wire } | null;
   vocabulary: Token[] | null;
   thumbnails: Wire | null;
+  pictured: [number, number];
+  grouped: number;
   estimated: Wire | null;
   kind: string;
   part: string;
@@ -64,6 +66,8 @@ export type Result = {
   warnings: string[];
   hooks: string[];
 };
+/** Tokens after the prompt's, and who wrote them, in words. */
+export type Continuation = { tokens: Token[]; whose: string };
 export type Failure = { what: string; why: string; fix: string; trace: string };
 export type Provenance = { model: string; weights: string; tokens: string; recipe: string; versions: string; hooks?: string };
 export type Status = "idle" | "waiting" | "running" | "stopped" | "error" | "closed";
@@ -97,6 +101,7 @@ export interface LoopTraits {
 export interface AttentionTraits extends LoopTraits {
   pattern: PanelWire | Empty;
   opened: number[];
+  continuation: Continuation | Empty;
 }
 
 /** What BenchMap adds to that. */

@@ -27,6 +27,15 @@ export function colormap(scale: Scale, theme: Theme): (t: number) => Rgb {
   return (t) => table[Math.min(STEPS - 1, Math.max(0, Math.round(t * (STEPS - 1))))];
 }
 
+/** A scale's colours as an ImageData's bytes hold a pixel, from low to high; `share` of each over what is behind it. */
+export function pixels(scale: Scale, theme: Theme, opacity = 255, behind: Rgb = [0, 0, 0], share = 1): Uint32Array {
+  const color = colormap(scale, theme);
+  return Uint32Array.from({ length: STEPS }, (_, i) => {
+    const [r, g, b] = faded(color(i / (STEPS - 1)), behind, share);
+    return ((opacity << 24) | (b << 16) | (g << 8) | r) >>> 0;
+  });
+}
+
 /** Where a value lies in its range, 0..1, clipped; NaN stays NaN. `flip` swaps the two arms. */
 export function place(value: number, [low, high]: readonly [number, number], flip = false): number {
   const t = Math.min(1, Math.max(0, (value - low) / (high - low)));

@@ -1,23 +1,59 @@
-// Where cells are, without a page: sizes, pixel to cell, rectangles, keyboard steps, which labels fit.
+// Where cells are, without a page: sizes, zoom, pixel to cell, what a window shows, keyboard steps, which labels fit.
 
 export type Cell = { row: number; col: number };
 export type Shape = { rows: number; cols: number };
 export type Size = { width: number; height: number };
-export type Fit = { available: number; tall: number; least: Size; most: Size; square?: boolean };
+/** The places of an axis from the first to before the last. */
+export type Run = { from: number; to: number };
+/** How large cells want to be: `least` and `most` before any zoom, `closest` at the end of it. */
+export type Fit = { available: number; tall: number; least: Size; most: Size; closest: Size; square?: boolean };
 
-const WIDEST = 3072; // a canvas much larger than this is refused or blurred by some browsers
-
-/** The size of one cell, in whole pixels, so that edges are crisp: as large as the room allows, within bounds. */
+/** The size of one cell before any zoom: as large as the room allows, within bounds. */
 export function cellSize({ rows, cols }: Shape, { available, tall, least, most, square }: Fit): Size {
-  const width = bounded(Math.floor(available / cols), floorFor(cols, least.width), most.width);
-  const height = bounded(Math.floor(tall / rows), floorFor(rows, least.height), most.height);
+  const width = crisp(bounded(available / cols, least.width, most.width));
+  const height = crisp(bounded(tall / rows, least.height, most.height));
   if (!square) return { width, height };
   const side = Math.min(width, Math.max(width, height), most.height);
   return { width: side, height: side };
 }
 
+/** How far a map can be zoomed: out until all of it is seen, in until its cells are as close as they get. */
+export function zoomRange(shape: Shape, fit: Fit): { least: number; most: number } {
+  const size = cellSize(shape, fit);
+  const all = allSeen(shape, fit, size);
+  return {
+    least: Math.min(all.width / size.width, all.height / size.height),
+    most: Math.max(1, fit.closest.width / size.width, fit.closest.height / size.height),
+  };
+}
+
+/** The size of one cell under a zoom: neither smaller than it has to be nor larger than it may be. */
+export function zoomed(shape: Shape, fit: Fit, zoom: number): Size {
+  const size = cellSize(shape, fit);
+  const all = allSeen(shape, fit, size);
+  const along = (side: keyof Size) => crisp(bounded(size[side] * zoom, all[side], Math.max(size[side], fit.closest[side])));
+  return { width: along("width"), height: along("height") };
+}
+
+/** The size at which the whole map is in the window; that before any zoom where it is already. */
+function allSeen({ rows, cols }: Shape, { available, tall, square }: Fit, { width, height }: Size): Size {
+  if (square) return { width, height };
+  return { width: Math.min(width, available / cols), height: Math.min(height, tall / rows) };
+}
+
+/** Where to scroll so that what lies under a point, `at` pixels into the window, stays there when cells change size. */
+export function anchored(scroll: number, at: number, before: number, after: number): number {
+  return Math.max(0, ((scroll + at) / before) * after - at);
+}
+
+/** The places that a window of `extent` pixels shows, `shift` pixels into an axis. */
+export function shown(shift: number, extent: number, pitch: number, count: number): Run {
+  return { from: bounded(Math.floor(shift / pitch), 0, count), to: bounded(Math.ceil((shift + extent) / pitch), 0, count) };
+}
+
 const bounded = (x: number, low: number, high: number) => Math.max(low, Math.min(high, x));
-const floorFor = (count: number, least: number) => Math.max(1, Math.min(least, Math.floor(WIDEST / count)));
+/** Edges are crisp where cells are whole pixels; below two, a whole pixel more or less would be too much. */
+const crisp = (x: number) => (x < 2 ? x : Math.floor(x));
 
 /** The cell under a point, or the nearest one outside. The first cell begins at 0 and owns its left and top edge. */
 export function nearestCell(x: number, y: number, { width, height }: Size, { rows, cols }: Shape): Cell {

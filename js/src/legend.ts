@@ -6,7 +6,8 @@ import { colormap, css } from "./color";
 import { h } from "./dom";
 import { plain, signed } from "./format";
 import type { Look } from "./look";
-import { fresh } from "./paint";
+import { fresh, pictureScale } from "./paint";
+import { isPattern } from "./reading";
 
 const BAR = { width: 232, height: 10 };
 const STROKES = 14; // pixels from one stroke to the next
@@ -23,12 +24,12 @@ export function legend(panel: Panel, look: Look): HTMLElement {
 function bar(panel: Panel, look: Look): HTMLCanvasElement {
   const canvas = h("canvas", { class: "mi-bar-scale", "aria-hidden": "true" });
   const brush = fresh(canvas, BAR);
-  const color = colormap(panel.scale, look.theme);
+  const color = colormap(panel.thumbnails ? pictureScale(panel) : panel.scale, look.theme);
   for (let x = 0; x < BAR.width; x++) {
     brush.fillStyle = css(color(x / (BAR.width - 1)));
     brush.fillRect(x, 0, 1.5, BAR.height);
   }
-  for (let x = STROKES / 2; x < BAR.width; x += STROKES)
+  for (let x = STROKES / 2; x < BAR.width && !panel.thumbnails; x += STROKES)
     if (isAgainst({ ...panel, range: [0, 1], toward: 1 }, x / BAR.width)) stroke(brush, { x, y: BAR.height / 2 }, BAR, color(x / BAR.width));
   return canvas;
 }
@@ -38,8 +39,8 @@ function ticks(panel: Panel): HTMLElement {
 }
 
 /** Orange is always on the left and blue on the right; when negative supports the answer, the numbers change places. */
-function numbers({ scale, range: [low, high], toward, thumbnails }: Panel): string[] {
-  if (thumbnails) return ["0", "0.25", "1"];
+function numbers({ scale, range: [low, high], toward, thumbnails, pictured: [least, most] }: Panel): string[] {
+  if (thumbnails) return least < 0 ? [signed(least), "0", signed(most)] : ["0", plain(most / 4), plain(most)];
   if (scale === "sequential") return [plain(low), plain((low + high) / 2), plain(high)];
   const ends = [signed(low), "0", signed(high)];
   return toward === -1 ? ends.reverse() : ends;
@@ -50,19 +51,39 @@ function sides({ scale, toward, thumbnails }: Panel): HTMLElement | null {
   return h("div", { class: "mi-ticks" }, h("span", {}, "against the answer"), h("span", {}, "supports the answer"));
 }
 
-function sentences({ sign, unit, thumbnails }: Panel): string[] {
-  const pictures = thumbnails ? "Pictures: where each head looks, brightest position of each block, square-root colours." : "";
-  return [sign, pictures, unit && !thumbnails ? `Unit: ${unit}.` : ""].filter(Boolean);
+function sentences(panel: Panel): string[] {
+  const { sign, unit, thumbnails } = panel;
+  return (thumbnails ? [sign, meter(panel), pictures(panel), brackets(panel)] : [sign, unit ? `Unit: ${unit}.` : ""]).filter(Boolean);
 }
 
+/** What the bar under a picture says. */
+function meter({ scale, range: [low, high], toward }: Panel): string {
+  if (scale === "sequential") return `Bar under a picture: that number, from ${plain(low)} to ${plain(high)}.`;
+  return `Bar under a picture: that number, up to ${plain(high)} to either side; ${toward ? "blue supports the answer" : "blue is positive"}.`;
+}
+
+function pictures({ pictured: [least, most] }: Panel): string {
+  const what = least < 0 ? "the largest difference" : "the largest number";
+  return `Pictures: ${what} of each block, square-root colours up to ${plain(most)} in all heads.`;
+}
+
+const brackets = ({ grouped }: Panel) => (grouped > 1 ? `Brackets: ${grouped} heads each that share a key-value head.` : "");
+
 function keys(panel: Panel): HTMLElement[] {
-  const cols = panel.cols.labels.length;
-  const missing = panel.values.some((value, i) => Number.isNaN(value) && !(panel.causal && i % cols > i / cols));
   return [
-    ...(missing ? [key("mi-hatched", "not computed")] : []),
+    ...(lacks(panel) ? [key("mi-hatched", "not computed")] : []),
     ...(panel.estimated ? [key("mi-estimate", "small: an estimate; full: exact")] : []),
     ...(panel.excluded.length ? [key("mi-dimmed", "BOS: outside the colour scale")] : []),
   ];
+}
+
+/** Whether a cell that can exist was not computed. */
+function lacks(panel: Panel): boolean {
+  const { values, cols, rows } = panel;
+  const width = cols.labels.length;
+  for (let row = 0; row < rows.labels.length; row++)
+    for (let col = 0; col < (isPattern(panel) ? Math.min(row + 1, width) : width); col++) if (Number.isNaN(values[row * width + col])) return true;
+  return false;
 }
 
 const key = (look: string, words: string) => h("p", { class: "mi-key" }, h("i", { class: look }), words);

@@ -1,52 +1,75 @@
-// One heatmap on the page: canvas cells under sticky headers, with hover, picking and the keyboard.
+// One heatmap on the page: canvas cells under sticky headers, with hover, picking, zoom and the keyboard. What is painted
+// is what is seen: the canvases have the size of the window and stay in it while the map scrolls behind them.
 
 import type { Panel, Token } from "./border";
 import { h } from "./dom";
 import { axisWord } from "./format";
-import { cellSize, nearestCell, rectangle, step, type Cell, type Fit, type Size } from "./geometry";
+import { anchored, nearestCell, rectangle, step, zoomed, zoomRange, type Cell, type Fit, type Size } from "./geometry";
+import { onZoom } from "./gesture";
+import { paintBrackets, paintCols, paintRows, paintTags } from "./header";
+import { LABEL, Lettering, type Header } from "./lettering";
 import type { Look } from "./look";
-import { LABEL, colHeader, fresh, overhang, paintCells, paintCols, paintMarks, paintRows, rowHeader, type Header, type Sheet } from "./paint";
+import { paintMarks } from "./outline";
+import { fresh, paintCells, type Brush, type Sheet, type View } from "./paint";
 import { Ranking } from "./rank";
 import { readout, spoken, type Standing } from "./reading";
 import type { Mode } from "./selection";
+import { STEP, ZoomBar } from "./zoombar";
 
 export type Pointing = {
   hover?: (cell: Cell | null) => void;
   pick?: (cells: Cell[], mode: Mode) => void;
   clear?: () => void;
+  /** In a map that picks nothing: hold on to the place of this row or column, or let go. */
+  hold?: (place: number | null) => void;
 };
 
 const RIM = 3; // room around the cells for the outlines of those at the edge
 const BAR = 12; // room for a thin scrollbar beside the rows
 const TITLE = 15; // the line of the column axis's name
+const WORTHWHILE = 1.4; // a map that cannot be zoomed by more has no buttons for it
+const NONE: Header = { length: 0, slanted: false, step: 1 };
 let born = 0;
 
 export class HeatMap {
   readonly element: HTMLElement;
   readonly readout = h("p", { class: "mi-readout", "aria-hidden": "true", "data-testid": "readout" });
+  readonly zoomBar = new ZoomBar((turn) => this.zoomBy(turn));
   private readonly id = `mi-map-${++born}`;
-  private readonly cells = h("canvas", { "data-testid": "cells" });
+  private readonly cells = h("canvas", { class: "mi-cells" });
   private readonly marks = h("canvas", { class: "mi-marks", "data-testid": "marks" });
-  private readonly rowLabels = h("canvas", { class: "mi-rows" });
-  private readonly colLabels = h("canvas", { class: "mi-cols" });
+  private readonly rowLabels = h("canvas", { class: "mi-row-labels" });
+  private readonly colLabels = h("canvas", { class: "mi-col-labels" });
   private readonly corner = h("div", { class: "mi-corner" });
+  private readonly rowBand = h("div", { class: "mi-rows" }, this.rowLabels);
+  private readonly colBand = h("div", { class: "mi-cols" }, this.colLabels);
+  private readonly whole = h("div", { class: "mi-whole", "data-testid": "cells" });
+  private readonly layers = h("div", { class: "mi-layers" }, this.whole, h("div", { class: "mi-window" }, this.cells, this.marks));
   private readonly spokenRow = h("div", { role: "row" });
   private readonly grid: HTMLElement;
-  private ranking!: Ranking;
+  private rows!: Lettering;
+  private cols!: Lettering;
+  private known: Ranking | null = null;
+  private zoom = 1;
+  private meant = { left: 0, top: 0 }; // where the last zoom wanted to scroll to
   private size: Size = { width: 1, height: 1 };
-  private rowHead: Header = { length: 0, slanted: false, step: 1 };
-  private colHead: Header = { length: 0, slanted: false, step: 1 };
-  private overhang = 0; // how far slanted labels reach beyond the last column
+  private view: View = { x: 0, y: 0, width: 0, height: 0 };
+  private rowHead = NONE;
+  private colHead = NONE;
+  private overhang = 0; // how far leaning labels reach beyond the last column
   private hovered: Cell | null = null;
   private active: Cell = { row: 0, col: 0 };
   private anchor: Cell | null = null; // where a drag began
   private from: Cell | null = null; // where a rectangle by Shift and arrows began
   private drag: Cell[] = [];
   private picked: Cell[] = [];
+  private held: Cell | null = null;
   private opened: Cell | null = null;
   private unseen: Cell | null = null; // to be scrolled to once there is a size
+  private stale = false; // whether the cells are to be painted in the next frame, or only what moves over them
   private frame = 0;
   private later = 0;
+  private measured = "";
 
   constructor(
     private panel: Panel,
@@ -55,27 +78,29 @@ export class HeatMap {
     private readonly to: Pointing,
     signal: AbortSignal,
   ) {
-    const layers = h("div", { class: "mi-layers" }, this.cells, this.marks);
-    const drawing = h("div", { class: "mi-drawing", "aria-hidden": "true" }, this.corner, this.colLabels, this.rowLabels, layers);
+    const drawing = h("div", { class: "mi-drawing", "aria-hidden": "true" }, this.corner, this.colBand, this.rowBand, this.layers);
     this.grid = h("div", this.gridAttributes(), drawing, h("div", { class: "mi-spoken", role: "presentation" }, this.spokenRow));
     this.element = h("div", { class: "mi-map", "data-testid": `map-${panel.name}` }, this.grid);
-    this.setPanel(panel);
-    this.listen();
-    const observer = new ResizeObserver(() => this.layout());
+    this.letter();
+    this.layout();
+    this.read();
+    this.listen(signal);
+    const observer = new ResizeObserver(() => this.extent() === this.measured || this.layout());
     observer.observe(this.element);
     signal.addEventListener("abort", () => (observer.disconnect(), cancelAnimationFrame(this.frame), clearTimeout(this.later)));
   }
 
-  /** New numbers of the same shape: everything a person has under the pointer stays. */
+  /** New numbers on the same axes: nothing is measured again, and all that a person has under the pointer stays. */
   setPanel(panel: Panel): void {
     this.panel = panel;
-    this.ranking = new Ranking(panel);
-    this.layout();
+    this.known = null;
+    this.redraw();
     this.read();
   }
 
   setLook(look: Look): void {
     this.look = look;
+    this.letter();
     this.layout();
   }
 
@@ -87,15 +112,23 @@ export class HeatMap {
   }
 
   setOpened(cell: Cell | null): void {
+    if (cell && cell.row === this.opened?.row && cell.col === this.opened.col) return;
     this.opened = cell;
     this.unseen = cell;
-    this.layout();
+    this.settle();
+    this.remark();
   }
 
   /** Light a cell because something else on the page points at it. */
   light(cell: Cell | null): void {
     this.hovered = cell;
     this.read();
+    this.remark();
+  }
+
+  /** Keep the lines of one row and column while a person looks elsewhere. */
+  setHeld(place: number | null): void {
+    this.held = place === null ? null : { row: place, col: place };
     this.remark();
   }
 
@@ -125,7 +158,8 @@ export class HeatMap {
   }
 
   private sheet(): Sheet {
-    return { panel: this.panel, tokens: this.tokens, look: this.look, cell: this.size };
+    const { panel, tokens, look, rows, cols, view, size } = this;
+    return { panel, tokens, look, rows, cols, view, cell: size };
   }
 
   private body(): Size {
@@ -141,12 +175,25 @@ export class HeatMap {
     return this.colHead.length + this.titleHeight();
   }
 
-  /** The column axis's name has a line of its own, except above slanted labels, where the corner has room. */
+  /** The column axis's name has a line of its own, except above leaning labels, where the corner has room. */
   private titleHeight(): number {
     return this.colHead.slanted ? 0 : TITLE;
   }
 
-  private layout(): void {
+  // ---- sizes
+
+  private letter(): void {
+    const brush = this.cells.getContext("2d")!;
+    this.rows = new Lettering(brush, this.panel.rows, this.tokens, this.look.font);
+    this.cols = new Lettering(brush, this.panel.cols, this.tokens, this.look.font);
+  }
+
+  private fit(width: number): Fit {
+    return fitOf(this.panel, width - this.rowWidth() - this.overhang - 2 * RIM - BAR);
+  }
+
+  /** Sizes, then the picture; `settled`: what is to happen between the two. */
+  private layout(settled: () => void = () => {}): void {
     const width = this.element.clientWidth;
     clearTimeout(this.later);
     if (!width) {
@@ -154,42 +201,135 @@ export class HeatMap {
       this.later = window.setTimeout(() => this.layout(), 250);
       return;
     }
-    const brush = this.cells.getContext("2d")!;
     for (let pass = 0; pass < 3; pass++) {
-      this.rowHead = rowHeader(brush, this.sheet());
-      this.colHead = colHeader(brush, this.sheet());
-      this.overhang = overhang(brush, this.sheet(), this.colHead);
-      if (pass < 2) this.size = cellSize(this.shape(), fitOf(this.panel, width - this.rowWidth() - this.overhang - 2 * RIM - BAR));
+      this.rowHead = this.rows.beside(this.size.height);
+      this.colHead = this.cols.above(this.size.width);
+      this.overhang = this.cols.overhang(this.size.width, this.colHead);
+      if (pass < 2) this.size = zoomed(this.shape(), this.fit(width), this.zoom);
     }
+    this.allot();
+    this.zoomBar.show(this.zoom, zoomRange(this.shape(), this.fit(width)), WORTHWHILE);
+    this.settle();
+    settled();
     this.paint();
-    if (this.unseen) this.reveal(this.unseen);
-    this.unseen = null;
+    this.measured = this.extent();
+  }
+
+  /** Give the whole map its room, of which the window shows a part. */
+  private allot(): void {
+    const { width, height } = this.body();
+    const { style } = this.grid;
+    style.setProperty("--rows", `${this.rowWidth()}px`);
+    style.setProperty("--cols", `${this.colHeight()}px`);
+    this.whole.style.width = `${width + 2 * RIM}px`;
+    for (const { style } of [this.whole, this.layers, this.rowBand]) style.height = `${height + 2 * RIM}px`;
+    if (this.zoom > 1) style.setProperty("--tall", `${this.colHeight() + this.unzoomed().height + 2 * RIM + BAR}px`);
+    else style.removeProperty("--tall");
+    this.layers.style.width = this.colBand.style.width = `${width + 2 * RIM + this.overhang}px`;
+    const across = this.colHead.slanted ? `${axisWord(this.panel.cols.name)} →` : "";
+    this.corner.replaceChildren(h("span", {}, across), h("span", {}, `${axisWord(this.panel.rows.name)} ↓`));
+  }
+
+  /** The size of the whole map before any zoom: its window keeps that height, so that nothing below it moves. */
+  private unzoomed(): Size {
+    const { rows, cols } = this.shape();
+    const { width, height } = zoomed(this.shape(), this.fit(this.element.clientWidth), 1);
+    return { width: cols * width, height: rows * height };
+  }
+
+  private extent(): string {
+    return [this.element.clientWidth, this.grid.clientWidth, this.grid.clientHeight].join();
+  }
+
+  private settle(): void {
+    if (this.unseen && this.element.clientWidth) {
+      this.reveal(this.unseen);
+      this.unseen = null;
+    }
+  }
+
+  // ---- zoom
+
+  /** Larger or smaller cells; what lies at a place of the window stays there, else what is active or in the middle. */
+  private zoomBy(turn: number | "fit", at: { x: number; y: number } = this.middle()): void {
+    const before = { ...this.size };
+    const { least, most } = zoomRange(this.shape(), this.fit(this.element.clientWidth));
+    const wanted = turn === "fit" ? least : this.zoom * turn;
+    this.zoom = Math.min(most, Math.max(least, wanted));
+    const { left, top } = this.scrolled();
+    this.layout(() => {
+      this.meant = {
+        left: anchored(left, at.x - RIM, before.width, this.size.width),
+        top: anchored(top, at.y - RIM, before.height, this.size.height),
+      };
+      [this.grid.scrollLeft, this.grid.scrollTop] = [this.meant.left, this.meant.top];
+    });
+  }
+
+  /** Where the window stands, and where a browser has rounded that, where it was meant to: small turns add up. */
+  private scrolled(): { left: number; top: number } {
+    const { meant, grid: { scrollLeft, scrollTop } } = this;
+    return {
+      left: Math.abs(meant.left - scrollLeft) < 1 ? meant.left : scrollLeft,
+      top: Math.abs(meant.top - scrollTop) < 1 ? meant.top : scrollTop,
+    };
+  }
+
+  private middle(): { x: number; y: number } {
+    const { width, height } = this.view;
+    if (!this.focused()) return { x: width / 2, y: height / 2 };
+    const { left, top } = this.spot(this.active);
+    return { x: left - this.rowWidth() + this.size.width / 2, y: top - this.colHeight() + this.size.height / 2 };
+  }
+
+  // ---- painting
+
+  /** Look where the window stands: the one moment at which the page is measured. */
+  private stand(): void {
+    const { scrollLeft, scrollTop, clientWidth, clientHeight } = this.grid;
+    const { width, height } = this.body();
+    this.view = {
+      x: scrollLeft - RIM,
+      y: scrollTop - RIM,
+      width: Math.max(1, Math.min(width + 2 * RIM, clientWidth - this.rowWidth())),
+      height: Math.max(1, Math.min(height + 2 * RIM, clientHeight - this.colHeight())),
+    };
+  }
+
+  /** Whether the window stands elsewhere than when it was painted. */
+  private moved(): boolean {
+    return this.grid.scrollLeft - RIM !== this.view.x || this.grid.scrollTop - RIM !== this.view.y;
   }
 
   private paint(): void {
-    this.grid.style.setProperty("--rows", `${this.rowWidth()}px`);
-    this.grid.style.setProperty("--cols", `${this.colHeight()}px`);
-    this.grid.style.setProperty("--rim", `${RIM}px`);
-    const across = this.colHead.slanted ? `${axisWord(this.panel.cols.name)} →` : "";
-    this.corner.replaceChildren(h("span", {}, across), h("span", {}, `${axisWord(this.panel.rows.name)} ↓`));
-    paintCells(fresh(this.cells, this.body()), this.sheet());
+    this.stale = false;
+    this.stand();
+    paintCells(this.shifted(fresh(this.cells, this.view)), this.sheet());
+    this.paintMoving();
+  }
+
+  private paintMoving(): void {
     this.paintHeaders();
     this.paintMarks();
   }
 
-  private paintHeaders(): void {
-    const { width, height } = this.body();
-    const lit = this.lit();
-    const rows = fresh(this.rowLabels, { width: this.rowWidth(), height: height + 2 * RIM });
-    rows.translate(0, RIM);
-    paintRows(rows, this.sheet(), { ...this.rowHead, length: this.rowWidth() }, lit?.row ?? null);
-    const cols = fresh(this.colLabels, { width: width + 2 * RIM + this.overhang, height: this.colHeight() });
-    if (!this.colHead.slanted) this.paintColName(cols);
-    cols.translate(RIM, this.titleHeight());
-    paintCols(cols, this.sheet(), this.colHead, lit?.col ?? null);
+  private shifted(brush: Brush): Brush {
+    brush.translate(-this.view.x, -this.view.y);
+    return brush;
   }
 
-  private paintColName(brush: CanvasRenderingContext2D): void {
+  private paintHeaders(): void {
+    const lit = this.lit();
+    const rows = fresh(this.rowLabels, { width: this.rowWidth(), height: this.view.height });
+    paintRows(rows, this.sheet(), { ...this.rowHead, length: this.rowWidth() }, lit?.row ?? null);
+    const cols = fresh(this.colLabels, { width: this.view.width + this.overhang, height: this.colHeight() });
+    if (!this.colHead.slanted) this.paintColName(cols);
+    cols.translate(0, this.titleHeight());
+    paintCols(cols, this.sheet(), this.colHead, lit?.col ?? null);
+    paintBrackets(cols, this.sheet(), this.colHead.length);
+  }
+
+  private paintColName(brush: Brush): void {
     brush.font = `${LABEL}px ${this.look.font}`;
     brush.fillStyle = this.look.muted;
     brush.textBaseline = "middle";
@@ -198,17 +338,25 @@ export class HeatMap {
   }
 
   private paintMarks(): void {
-    const { hovered, picked, drag, opened } = this;
-    const focus = this.focused() ? this.active : null;
-    const { width, height } = this.body();
-    const brush = fresh(this.marks, { width: width + 2 * RIM, height: height + 2 * RIM });
-    brush.translate(RIM, RIM);
-    paintMarks(brush, this.sheet(), this.body(), { hover: hovered, focus, picked, drag, opened });
+    const { hovered: hover, picked, drag, opened, held } = this;
+    const [focus, lit] = [this.focused() ? this.active : null, this.lit()];
+    const brush = fresh(this.marks, this.view);
+    brush.save();
+    paintMarks(this.shifted(brush), this.sheet(), this.body(), { hover, focus, held, picked, drag, opened });
+    brush.restore();
+    if (lit) paintTags(brush, this.sheet(), lit);
   }
 
+  /** Paint in the next frame what moves over the cells. */
   private remark(): void {
     cancelAnimationFrame(this.frame);
-    this.frame = requestAnimationFrame(() => (this.paintHeaders(), this.paintMarks()));
+    this.frame = requestAnimationFrame(() => (this.stale ? this.paint() : this.paintMoving()));
+  }
+
+  /** Paint everything in the next frame. */
+  private redraw(): void {
+    this.stale = true;
+    this.remark();
   }
 
   private focused(): boolean {
@@ -217,6 +365,12 @@ export class HeatMap {
 
   private lit(): Cell | null {
     return this.hovered ?? (this.focused() ? this.active : null);
+  }
+
+  // ---- reading
+
+  private get ranking(): Ranking {
+    return (this.known ??= new Ranking(this.panel));
   }
 
   private standing({ row, col }: Cell): Standing {
@@ -250,23 +404,27 @@ export class HeatMap {
 
   // ---- pointing
 
-  private listen(): void {
+  private listen(signal: AbortSignal): void {
     const on = <E extends Event>(node: HTMLElement, kind: string, does: (event: E) => void) =>
       node.addEventListener(kind, does as EventListener);
     on<PointerEvent>(this.marks, "pointermove", (event) => this.move(event));
     on<PointerEvent>(this.marks, "pointerdown", (event) => this.press(event));
     on<PointerEvent>(this.marks, "pointerup", (event) => this.release(event));
     on(this.marks, "pointercancel", () => this.abandon());
-    on(this.marks, "pointerleave", () => this.hover(null));
-    on<MouseEvent>(this.rowLabels, "click", (event) => this.pickLine(event, "row"));
-    on<MouseEvent>(this.colLabels, "click", (event) => this.pickLine(event, "col"));
+    for (const [canvas, axis] of [[this.rowLabels, "row"], [this.colLabels, "col"]] as const) {
+      on<MouseEvent>(canvas, "click", (event) => this.takeLine(event, axis));
+      on<PointerEvent>(canvas, "pointermove", (event) => this.to.hold && this.hoverPlace(this.lineAt(event, axis)));
+    }
+    for (const canvas of [this.marks, this.rowLabels, this.colLabels]) on(canvas, "pointerleave", () => this.hover(null));
     on<KeyboardEvent>(this.grid, "keydown", (event) => this.key(event));
+    on(this.grid, "scroll", () => this.moved() && this.redraw());
     for (const kind of ["focus", "blur"]) on(this.grid, kind, () => this.refocus());
+    onZoom(this.marks, (turn, x, y) => (this.abandon(), this.zoomBy(turn, { x, y })), signal);
     this.speak();
   }
 
   private under(event: MouseEvent): Cell {
-    return nearestCell(event.offsetX - RIM, event.offsetY - RIM, this.size, this.shape());
+    return nearestCell(event.offsetX + this.view.x, event.offsetY + this.view.y, this.size, this.shape());
   }
 
   private move(event: PointerEvent): void {
@@ -290,6 +448,7 @@ export class HeatMap {
     if (!anchor) return;
     this.active = this.under(event);
     const several = event.shiftKey || event.ctrlKey || event.metaKey;
+    this.to.hold?.(anchor.row);
     if (drag.length > 1) this.to.pick?.(drag, several ? "add" : "only");
     else this.to.pick?.([anchor], several ? "toggle" : "only");
     this.speak();
@@ -307,20 +466,28 @@ export class HeatMap {
     this.to.hover?.(cell);
   }
 
+  /** A label stands for its row and its column alike, where both are the same tokens. */
+  private hoverPlace(place: number): void {
+    this.hover({ row: place, col: place });
+  }
+
   private refocus(): void {
     this.read();
     this.remark();
     this.to.hover?.(this.lit());
   }
 
-  private pickLine(event: MouseEvent, axis: "row" | "col"): void {
-    const { rows, cols } = this.shape();
+  private lineAt(event: MouseEvent, axis: "row" | "col"): number {
     const rise = this.colHeight() - event.offsetY;
-    const x = event.offsetX - RIM - (this.colHead.slanted ? rise : 0);
-    const cell = nearestCell(x, event.offsetY - RIM, this.size, this.shape());
-    const ends: [Cell, Cell] = axis === "row"
-      ? [{ ...cell, col: 0 }, { ...cell, col: cols - 1 }]
-      : [{ ...cell, row: 0 }, { ...cell, row: rows - 1 }];
+    const x = event.offsetX + this.view.x - (this.colHead.slanted ? rise : 0);
+    return nearestCell(x, event.offsetY + this.view.y, this.size, this.shape())[axis];
+  }
+
+  private takeLine(event: MouseEvent, axis: "row" | "col"): void {
+    const { rows, cols } = this.shape();
+    const line = this.lineAt(event, axis);
+    this.to.hold?.(line);
+    const ends: [Cell, Cell] = axis === "row" ? [{ row: line, col: 0 }, { row: line, col: cols - 1 }] : [{ row: 0, col: line }, { row: rows - 1, col: line }];
     this.to.pick?.(rectangle(...ends), event.shiftKey || event.ctrlKey || event.metaKey ? "add" : "only");
   }
 
@@ -328,12 +495,24 @@ export class HeatMap {
 
   private key(event: KeyboardEvent): void {
     const to = step(event.key, this.active, this.shape(), event.ctrlKey || event.metaKey);
+    const turn = event.ctrlKey || event.metaKey || event.altKey ? undefined : TURNS[event.key];
     if (to) this.go(to, event.shiftKey);
-    else if (event.key === "Enter" || event.key === " ") this.to.pick?.([this.active], event.shiftKey ? "toggle" : "only");
-    else if (event.key === "Escape" && this.picked.length) this.to.clear?.();
+    else if (turn) this.zoomBy(turn);
+    else if (event.key === "Enter" || event.key === " ") this.take(event.shiftKey ? "toggle" : "only");
+    else if (event.key === "Escape" && (this.picked.length || this.held)) this.letGo();
     else return;
     event.preventDefault();
     event.stopPropagation();
+  }
+
+  private take(mode: Mode): void {
+    this.to.hold?.(this.active.row);
+    this.to.pick?.([this.active], mode);
+  }
+
+  private letGo(): void {
+    this.to.hold?.(null);
+    if (this.picked.length) this.to.clear?.();
   }
 
   private go(to: Cell, extend: boolean): void {
@@ -356,11 +535,22 @@ export class HeatMap {
   }
 }
 
+const TURNS: Record<string, number | "fit"> = { "+": STEP, "=": STEP, "-": 1 / STEP, "0": "fit" };
+
 /** How large a panel's cells want to be. */
 function fitOf(panel: Panel, available: number): Fit {
-  if (panel.thumbnails) return { available, tall: Infinity, least: { width: 28, height: 28 }, most: { width: 46, height: 46 }, square: true };
-  if (panel.rows.name === "query_pos") return { available, tall: Infinity, least: { width: 6, height: 6 }, most: { width: 30, height: 30 }, square: true };
+  const square = { available, tall: Infinity, square: true };
+  if (panel.thumbnails) return { ...square, least: side(28), most: side(46), closest: side(128) };
+  if (panel.rows.name === "query_pos") return { ...square, least: side(0), most: side(30), closest: side(56) };
   const tall = panel.texts ? 600 : 500;
   const wide = panel.texts && panel.cols.labels.length <= 128 ? 38 : 6;
-  return { available, tall, least: { width: wide, height: panel.texts ? 17 : 6 }, most: { width: panel.texts ? 104 : 52, height: 28 } };
+  return {
+    available,
+    tall,
+    least: { width: wide, height: panel.texts ? 17 : 6 },
+    most: { width: panel.texts ? 104 : 52, height: 28 },
+    closest: { width: panel.texts ? 104 : 64, height: 28 },
+  };
 }
+
+const side = (length: number): Size => ({ width: length, height: length });

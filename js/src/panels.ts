@@ -32,7 +32,7 @@ export class Frame {
     to: Pointing,
   ) {
     this.map = new HeatMap(panel, tokens, look, to, this.life.signal);
-    this.element = h("figure", { class: "mi-panel", "data-panel": panel.name }, this.title, this.map.element, this.map.readout, this.legendSlot);
+    this.element = h("figure", { class: "mi-panel", "data-panel": panel.name }, h("div", { class: "mi-caption" }, this.title, this.map.zoomBar.element), this.map.element, this.map.readout, this.legendSlot);
     this.caption();
   }
 
@@ -168,4 +168,4 @@ export class Panels {
   }
 }
 
-const axesOf = ({ name, rows, cols, causal, kind, part }: Panel) => [name, rows, cols, causal, kind, part];
+const axesOf = ({ name, rows, cols, causal, kind, part, thumbnails, texts }: Panel) => [name, rows, cols, causal, kind, part, !!thumbnails, !!texts];

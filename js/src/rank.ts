@@ -2,29 +2,70 @@
 
 import type { Panel } from "./border";
 
-/** The cells' sizes, by which they are ranked; NaN for those that are not computed or outside the colour scale. */
+const COARSE = 1 << 16;
+
+/**
+ * The cells' sizes, by which they are ranked; those that are not computed or outside the colour scale take no part.
+ *
+ * Sorted once into 65,536 bins by the upper half of their bits, so that a rank among a million cells is asked of one bin.
+ */
 export class Ranking {
   readonly total: number;
   private readonly sizes: Float32Array;
+  private readonly bits: Uint32Array;
+  private readonly starts = new Uint32Array(COARSE + 1); // of each bin, in `sorted`, and after the last one the end
+  private readonly sorted: Float32Array;
+  private largest = -1;
 
   constructor({ values, scale, excluded, cols }: Pick<Panel, "values" | "scale" | "excluded" | "cols">) {
-    const out = new Set(excluded);
-    const width = cols.labels.length;
-    this.sizes = values.map((value, i) => (out.has(i % width) ? NaN : scale === "signed" ? Math.abs(value) : value));
-    this.total = this.sizes.reduce((count, size) => count + (Number.isNaN(size) ? 0 : 1), 0);
+    this.sizes = sizesOf(values, scale === "signed", excluded, cols.labels.length);
+    this.bits = new Uint32Array(this.sizes.buffer);
+    this.total = this.count();
+    this.sorted = new Float32Array(this.total);
+    this.sort();
   }
 
   /** 1 for the largest; 0 for a cell that does not take part. */
   of(index: number): number {
     const size = this.sizes[index];
     if (Number.isNaN(size)) return 0;
-    return this.sizes.reduce((rank, other) => rank + (other > size ? 1 : 0), 1);
+    const bin = binOf(this.bits[index]);
+    let rank = 1 + this.total - this.starts[bin + 1];
+    for (let i = this.starts[bin]; i < this.starts[bin + 1]; i++) if (this.sorted[i] > size) rank++;
+    return rank;
   }
 
   /** The index of the largest, or -1. */
   first(): number {
-    let best = -1;
-    for (let i = 0; i < this.sizes.length; i++) if (!(this.sizes[i] <= (this.sizes[best] ?? -Infinity)) && !Number.isNaN(this.sizes[i])) best = i;
-    return best;
+    return this.largest;
+  }
+
+  private count(): number {
+    const { sizes, bits, starts } = this;
+    let total = 0;
+    for (let i = 0; i < sizes.length; i++) {
+      if (sizes[i] !== sizes[i]) continue;
+      starts[binOf(bits[i]) + 1]++;
+      total++;
+      if (this.largest < 0 || sizes[i] > sizes[this.largest]) this.largest = i;
+    }
+    for (let bin = 0; bin < COARSE; bin++) starts[bin + 1] += starts[bin];
+    return total;
+  }
+
+  private sort(): void {
+    const { sizes, bits, sorted } = this;
+    const next = this.starts.slice();
+    for (let i = 0; i < sizes.length; i++) if (sizes[i] === sizes[i]) sorted[next[binOf(bits[i])]++] = sizes[i];
   }
 }
+
+function sizesOf(values: Float32Array, signed: boolean, excluded: number[], cols: number): Float32Array {
+  const sizes = values.slice();
+  for (let i = 0; i < sizes.length; i++) sizes[i] = signed ? Math.abs(sizes[i]) : sizes[i] + 0; // -0 is 0
+  for (const col of excluded) for (let i = col; i < sizes.length; i += cols) sizes[i] = NaN;
+  return sizes;
+}
+
+/** Of a float's bits, such that larger numbers are in later bins, negative ones too. */
+const binOf = (bits: number) => ((bits >>> 31 ? ~bits : bits | 0x80000000) >>> 0) >>> 16;

@@ -19,6 +19,9 @@ export function onTokens(axis: Axis, tokens: Token[]): boolean {
   return /position|_pos$/.test(axis.name) && tokens.length === axis.labels.length;
 }
 
+/** Whether rows look at columns, so that nothing can stand above the diagonal; pictures of such are no pattern. */
+export const isPattern = ({ causal, thumbnails }: Panel): boolean => causal && !thumbnails;
+
 /** The token positions that a cell belongs to. */
 export function positions(panel: Panel, cell: Cell | null, tokens: Token[]): number[] {
   if (!cell) return [];
@@ -36,7 +39,7 @@ export function amount(panel: Panel, value: number): string {
 /** The readout: where the cell is, its number, its rank, piece by piece. */
 export function readout(panel: Panel, cell: Cell, tokens: Token[], standing: Standing): string[] {
   const value = panel.values[cell.row * panel.cols.labels.length + cell.col];
-  if (panel.causal && Number.isNaN(value) && cell.col > cell.row) return [pair(panel, cell, tokens), "not yet written here"];
+  if (isPattern(panel) && Number.isNaN(value) && cell.col > cell.row) return [pair(panel, cell, tokens), "not yet written here"];
   const where = panel.rows.name === "query_pos" ? [pair(panel, cell, tokens)] : places(panel, cell, tokens);
   const estimate = panel.estimated?.[cell.row * panel.cols.labels.length + cell.col] ? "estimate" : "";
   return [...where, amount(panel, value), estimate, place(panel, cell, standing)].filter(Boolean);

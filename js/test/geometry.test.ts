@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { cellSize, labelStep, nearestCell, rectangle, step } from "../src/geometry";
+import { anchored, cellSize, labelStep, nearestCell, rectangle, shown, step, zoomed, zoomRange } from "../src/geometry";
 
 const SIZE = { width: 20, height: 10 };
 const SHAPE = { rows: 3, cols: 4 }; // rows and columns differ, so that a transposition cannot pass
@@ -44,19 +44,45 @@ test("the edge holds, and other keys do not move", () => {
 
 const LEAST = { width: 6, height: 6 };
 const MOST = { width: 52, height: 28 };
+const FIT = { available: 500, tall: 480, least: LEAST, most: MOST, closest: { width: 64, height: 28 } };
+const PATTERN = { available: 500, tall: Infinity, least: { width: 0, height: 0 }, most: { width: 30, height: 30 }, closest: { width: 48, height: 48 }, square: true };
 
 test("cells fill the room within bounds, in whole pixels", () => {
-  const fit = { available: 500, tall: 480, least: LEAST, most: MOST };
-  expect(cellSize({ rows: 30, cols: 16 }, fit)).toEqual({ width: 31, height: 16 });
-  expect(cellSize({ rows: 3, cols: 4 }, fit)).toEqual(MOST);
-  expect(cellSize({ rows: 64, cols: 512 }, fit)).toEqual({ width: 6, height: 7 });
-  expect(cellSize({ rows: 5, cols: 4096 }, fit).width).toBe(1); // a canvas has a largest size
+  expect(cellSize({ rows: 30, cols: 16 }, FIT)).toEqual({ width: 31, height: 16 });
+  expect(cellSize({ rows: 3, cols: 4 }, FIT)).toEqual(MOST);
+  expect(cellSize({ rows: 64, cols: 512 }, FIT)).toEqual({ width: 6, height: 7 });
+  expect(cellSize({ rows: 5, cols: 4096 }, FIT).width).toBe(6); // only what is seen is painted
 });
 
-test("a pattern has square cells", () => {
-  const fit = { available: 500, tall: Infinity, least: LEAST, most: { width: 30, height: 30 }, square: true };
-  expect(cellSize({ rows: 16, cols: 16 }, fit)).toEqual({ width: 30, height: 30 });
-  expect(cellSize({ rows: 50, cols: 50 }, fit)).toEqual({ width: 10, height: 10 });
+test("a pattern has square cells, and all of it is seen however long it is", () => {
+  expect(cellSize({ rows: 16, cols: 16 }, PATTERN)).toEqual({ width: 30, height: 30 });
+  expect(cellSize({ rows: 48, cols: 48 }, PATTERN)).toEqual({ width: 10, height: 10 });
+  expect(cellSize({ rows: 1000, cols: 1000 }, PATTERN)).toEqual({ width: 0.5, height: 0.5 });
+});
+
+test("zoom goes out until all is seen and in until cells are close, and no further", () => {
+  const [long, wide] = [{ rows: 1000, cols: 1000 }, { rows: 30, cols: 500 }];
+  expect(zoomRange(long, PATTERN)).toEqual({ least: 1, most: 96 });
+  expect(zoomed(long, PATTERN, 96)).toEqual({ width: 48, height: 48 });
+  expect(zoomed(long, PATTERN, 500)).toEqual({ width: 48, height: 48 });
+  expect(zoomed(long, PATTERN, 10.5)).toEqual({ width: 5, height: 5 });
+  const { least, most } = zoomRange(wide, FIT);
+  expect(zoomed(wide, FIT, least).width * 500).toBeLessThanOrEqual(500);
+  expect(zoomed(wide, FIT, most)).toEqual({ width: 64, height: 28 });
+  expect(zoomRange({ rows: 3, cols: 4 }, FIT)).toEqual({ least: 1, most: 64 / 52 });
+});
+
+test("what lies under the pointer stays there when cells change size", () => {
+  const scroll = anchored(100, 50, 2, 6);
+  expect((scroll + 50) / 6).toBe((100 + 50) / 2);
+  expect(anchored(0, 50, 6, 2)).toBe(0); // there is nothing before the first cell
+});
+
+test("a window shows the cells that reach into it", () => {
+  expect(shown(0, 100, 10, 40)).toEqual({ from: 0, to: 10 });
+  expect(shown(15, 100, 10, 40)).toEqual({ from: 1, to: 12 });
+  expect(shown(-3, 100, 0.5, 150)).toEqual({ from: 0, to: 150 });
+  expect(shown(380, 100, 10, 40)).toEqual({ from: 38, to: 40 });
 });
 
 test("labels are thinned to every 1st, 2nd, 5th, 10th …", () => {

@@ -10,7 +10,7 @@ const TOKENS = [token(0, "<s>"), token(1, "·Mary"), token(2, "·to")];
 const panel = (over: Partial<Panel>): Panel => ({
   name: "p", title: "", rows: { name: "layer", labels: ["0", "1"], places: [] }, cols: { name: "position", labels: ["a", "b", "c"], places: [] },
   values: Float32Array.of(9, 0.42, NaN, -3, 1, 0), scale: "signed", range: [-3, 3], unit: "logits", sign: "", toward: 1,
-  excluded: [0], causal: false, texts: null, top: null, vocabulary: null, thumbnails: null, estimated: null, kind: "", part: "", instrument: "", ...over,
+  excluded: [0], causal: false, texts: null, top: null, vocabulary: null, thumbnails: null, pictured: [0, 1], grouped: 1, estimated: null, kind: "", part: "", instrument: "", ...over,
 });
 const standing = (of: Panel, index: number) => ({ rank: new Ranking(of).of(index), total: new Ranking(of).total });
 
@@ -28,6 +28,21 @@ test("ranks go by size, without the excluded column and what is not computed", (
   expect([...Array(6).keys()].map((i) => ranking.of(i))).toEqual([0, 2, 0, 0, 1, 3]);
   expect([ranking.total, ranking.first()]).toEqual([3, 4]);
   expect(new Ranking(panel({ values: new Float32Array(6).fill(NaN) })).first()).toBe(-1);
+});
+
+test("a rank among many cells is the one that counting gives", () => {
+  const values = Float32Array.from({ length: 3000 }, (_, i) => Math.sin(i * i) * 10 ** ((i % 9) - 6) * (i % 5 ? 1 : 0));
+  values[17] = NaN;
+  for (const scale of ["signed", "sequential"] as const) {
+    const many = panel({ values, scale, rows: { ...panel({}).rows, labels: Array(1000).fill("") } });
+    const size = (i: number) => (i % 3 === 0 || i === 17 ? NaN : scale === "signed" ? Math.abs(values[i]) : values[i]);
+    const ranking = new Ranking(many);
+    for (const i of [0, 1, 2, 5, 17, 500, 1499, 2999]) {
+      const larger = [...values.keys()].filter((j) => size(j) > size(i)).length;
+      expect(ranking.of(i)).toBe(Number.isNaN(size(i)) ? 0 : larger + 1);
+    }
+    expect(ranking.of(ranking.first())).toBe(1);
+  }
 });
 
 test("a position is called by its token only where the tokens are those of the axis", () => {

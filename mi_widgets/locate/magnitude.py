@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..grid import Axis, Grid
 from ..intervention import Recipe
-from ..model import Model
+from ..model import Attention, Model
 from ..model.tokens import Prompt
 from ..progress import Progress, ticker
 from ..run import checked
@@ -217,10 +217,10 @@ def _of(
     ids = model.ids(prompt, prepend_bos)
     plain = tuple(ids[0].tolist())
 
-    def keep(layer: int, pattern: Tensor) -> np.ndarray:
-        return MEASURES[measure].of(pattern, Seen(plain, model.window(layer))).cpu().numpy()
+    def keep(layer: int, found: Attention) -> np.ndarray:
+        return MEASURES[measure].of(found.pattern[0], Seen(plain, model.window(layer))).cpu().numpy()
 
-    return np.stack(model.attention(ids, keep, recipe=recipe)), plain
+    return np.stack(model.attention([(ids, recipe)], keep)), plain
 
 
 def _mean(numbers: np.ndarray) -> np.ndarray:

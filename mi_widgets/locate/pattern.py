@@ -51,13 +51,12 @@ def pattern(
 
     def read() -> Grid:
         _check(model, head)
-        ids = model.ids(prompt, prepend_bos)
+        ids, weighted = model.ids(prompt, prepend_bos), weighting == "value_norm"
         (found,) = model.attention(
-            ids,
-            lambda _, x: x[head.index].cpu().numpy(),
+            [(ids, checked(recipe))],
+            lambda _, found: found.weighted[0, head.index].cpu().numpy(),
             [head.layer or 0],
-            weighted=weighting == "value_norm",
-            recipe=checked(recipe),
+            weighted,
         )
         return _grid(model, head, prompt, ids[0].tolist(), found, weighting, recipe)
 

@@ -1,5 +1,6 @@
 """The model room: the only one that knows TransformerBridge, hook names and hook closures."""
 
+from .attention import Attention
 from .clock import first_difference
 from .descent import descend
 from .fingerprint import Fingerprint, WeightsChanged
@@ -17,6 +18,7 @@ from .worker import Closed, Job, Stopped
 __all__ = [
     "Addresses",
     "Affine",
+    "Attention",
     "Closed",
     "Edit",
     "Fingerprint",

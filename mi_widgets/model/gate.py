@@ -402,14 +402,13 @@ class Model:
 
     def attention(
         self,
-        ids: torch.Tensor,
-        keep: Callable[[int, torch.Tensor], Any],
+        runs: Sequence[tuple[torch.Tensor, Recipe | None]],
+        keep: Callable[[int, attention.Attention], Any],
         layers: Sequence[int] | None = None,
         weighted: bool = False,
-        recipe: Recipe | None = None,
     ) -> list[Any]:
-        """What is kept of each layer's attention [head, query_pos, key_pos]; see `attention.read`."""
-        return attention.read(self, ids, keep, layers, weighted, recipe)
+        """What is kept of each layer's attention in runs of (ids [1, pos], recipe); see `attention.read`."""
+        return attention.read(self, runs, keep, layers, weighted)
 
     def moment(self, reference: Reference, site: Site) -> tuple[torch.Tensor, int]:
         """The uncentred second moment E[k kᵀ] [d_in, d_in] of what a weight reads, and over how many tokens it is.

@@ -62,6 +62,10 @@ class Panel:
     vocabulary: Sequence[Token] | None = None
     thumbnails: np.ndarray | None = None
     """A picture a cell, `uint8 [rows, cols, s, s]`, square-root companded (see `picture`)."""
+    pictured: tuple[float, float] = (0.0, 1.0)
+    """What the bytes of a picture reach from and to: (0, most), or (-most, most) for signed ones."""
+    grouped: int = 1
+    """How many columns side by side belong together (heads that share a key-value head); 1: each for itself."""
     estimated: np.ndarray | None = None
     """True where a number is an estimate; drawn smaller than its cell, and said."""
     kind: str = ""
@@ -104,6 +108,8 @@ class Panel:
             "top": None if self.top is None else _top(self.top),
             "vocabulary": None if self.vocabulary is None else list(self.vocabulary),
             "thumbnails": None if self.thumbnails is None else array(self.thumbnails, np.uint8),
+            "pictured": list(self.pictured),
+            "grouped": self.grouped,
             "estimated": None if self.estimated is None else array(self.estimated, np.uint8),
             "kind": self.kind,
             "part": self.part,
@@ -118,6 +124,8 @@ class Panel:
             self.thumbnails.ndim == 4 and self.thumbnails.shape[:2] == shape,
             f"thumbnails are {self.thumbnails.shape}, not [{shape[0]}, {shape[1]}, s, s]",
         )
+        low, high = self.pictured
+        _require(high > 0 and low in (0, -high), f"pictured is {self.pictured}, not (0, most) or (-most, most)")
 
     def _check_words(self, shape: tuple[int, int]) -> None:
         known = len(self.vocabulary or ())

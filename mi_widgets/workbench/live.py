@@ -136,7 +136,7 @@ class Live(Loop):
         """Let every instrument draw; first of all, and when the weights have changed."""
         for instrument in self.instruments:
             instrument.draw()
-        self._offer_choices()
+        self.offer_choices()
 
     # -- what the instruments draw ----------------------------------------------------------------------------------
 
@@ -182,13 +182,14 @@ class Live(Loop):
             for choice in instrument.choices():
                 if choice.name == name:
                     instrument.choose(name, choice.checked(value))
-                    self._offer_choices()
+                    self.offer_choices()
                     self._write([f"view.choose({name!r}, {value!r})", "view.wait()"])
                     return
         known = ", ".join(choice["name"] for choice in self.choices)
         raise ValueError(f"there is no choice {name!r} here; " + (f"there is {known}" if known else "there are none"))
 
-    def _offer_choices(self) -> None:
+    def offer_choices(self) -> None:
+        """Put on screen what can be chosen now."""
         self.choices = [choice.wire() for instrument in self.instruments for choice in instrument.offers]
 
     def arrange(self) -> None:
@@ -434,7 +435,7 @@ class Live(Loop):
         self._model.worker.check()
         self.result = dict(
             **request,
-            metric=self._metric_name(),
+            metric=self.metric,
             before=_side(self.base, before_metric),
             after=_side(after, after_metric),
             difference=after_metric - before_metric,
@@ -575,7 +576,9 @@ class Live(Loop):
     def _metric(self, result: Run) -> float:
         return result.metric(*self._read)
 
-    def _metric_name(self) -> str:
+    @property
+    def metric(self) -> str:
+        """The metric in words."""
         if not self._own_metric:
             return metric_name("logit_diff", *self._read)
         words = [str(self._model.tokenizer.decode([id_])) for id_ in self._read]
