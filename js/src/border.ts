@@ -19,6 +19,7 @@ export type PanelWire = {
   range: [number, number];
   unit: string;
   sign: string;
+  notes: string[];
   toward: 1 | -1 | 0;
   excluded: number[];
   causal: boolean;
@@ -42,7 +43,7 @@ export type Row = { run: number; what: string; metric: string; before: number; a
 export type Journal = { rows: Row[]; code: string };
 export type Curve = { strengths: number[]; differences: (number | null)[]; collapsed: boolean[] };
 export type Side = { before: number; after: number } | { why: string };
-export type Choice = { name: string; label: string; value: string; options: { value: string; label: string }[]; hint: string; instrument: string };
+export type Choice = { name: string; label: string; value: string; options: { value: string; label: string }[]; hint: string; ordered: boolean; instrument: string };
 export type Progress = { done: number; total: number; eta: number; label: string };
 export type Outcome = { metric: number; top: { token: Token; probability: number }[]; text: string | null };
 export type Control = { label: string; values: number[]; beats: number };
