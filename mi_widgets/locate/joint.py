@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..grid import Axis, Grid
-from ..model import Model, Plan, hook_name
+from ..model import Model, Plan, first_difference, hook_name
 from ..model.places import check_site
 from ..progress import Progress, Tick, ticker
 from ..site import Site
@@ -60,6 +60,35 @@ def joint(
     while model.do(lambda: next(steps, False)):
         pass
     return model.do(under_way.grid)
+
+
+def open_positions(
+    model: Any, task: Task | Pair | Sequence[Pair], method: str = "denoise", tokens: bool = False, split: str = "fit"
+) -> tuple[int, ...]:
+    """The positions that a set's cells can name and at which the edit can do something: where controls are drawn from.
+
+    A patch does nothing before the first differing token. tokens: of embeddings, nothing where the tokens are the same.
+    """
+    question = Question(method=method, split=split)
+    model, task = Model.of(model), Task.of(task)
+
+    def moves(prompts: Sequence[list[int]], position: int) -> bool:
+        clean, corrupt = prompts
+        return clean[position] != corrupt[position] if tokens else position >= first_difference(clean, corrupt)
+
+    def work() -> tuple[int, ...]:
+        pairs = Pairs.of(model, task, split, question.patches, METRICS)
+        places = pairs.places
+        if not question.patches:
+            return places.axis.coordinates
+        both = [[ids[0].tolist() for ids in pairs.ids(pair)] for pair in pairs.solved]
+        live = [
+            any(moves(prompts, own[step]) for prompts, own in zip(both, places.steps, strict=True))
+            for step in range(len(places.axis))
+        ]
+        return tuple(place for place, moving in zip(places.axis.coordinates, live, strict=True) if moving)
+
+    return model.do(work)
 
 
 def _checked(cells: Any) -> tuple[Site, ...]:
@@ -142,4 +171,4 @@ class _Sets:
         )
 
 
-__all__ = ["joint"]
+__all__ = ["joint", "open_positions"]

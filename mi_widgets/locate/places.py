@@ -19,6 +19,9 @@ from ..task import FIRST_DIFFERENCE, Pair
 class Unaligned(ValueError):
     """Several pairs have no positions in common."""
 
+    what = "These pairs have no positions in common"
+    fix = "Choose one pair, or a map that has no positions."
+
 
 @dataclass(frozen=True)
 class Places:

@@ -11,7 +11,7 @@ from ..run import Texts
 from ..task import Pair, Task
 from ..view import BenchMap
 from .attention import Attention
-from .attribution import Attribution, some, task_lines
+from .attribution import Attribution, shown, some, task_lines
 from .instrument import Instrument
 from .lens import Lens
 from .live import Live
@@ -45,7 +45,7 @@ class Workbench(Live, BenchMap):
             )
         prompt: Any = task
         if self._task is not None:
-            first = self._task.items[0]
+            first = shown(model, self._task)
             prompt, answer, foil = first.clean, first.answer, first.foil
         super().__init__(model, prompt, answer, foil, directions, title="Workbench")
         self.on("ask", self._hear)

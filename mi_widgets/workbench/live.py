@@ -13,7 +13,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -136,7 +136,7 @@ class Live(Loop):
         """Let every instrument draw; first of all, and when the weights have changed."""
         for instrument in self.instruments:
             instrument.draw()
-        self._offer_choices()
+        self.offer_choices()
 
     # -- what the instruments draw ----------------------------------------------------------------------------------
 
@@ -150,14 +150,14 @@ class Live(Loop):
         """What the metric tells apart: answer and foil."""
         return self._read
 
-    def ask(self, prompt: Prompt, answer: Texts | None = None, foil: Texts | None = None) -> None:
+    def ask(self, prompt: Prompt, answer: Texts | None = None, foil: Texts | None = None) -> Future[Any]:
         """Ask another question: show this prompt, tell these two apart, and draw every map again.
 
         Without answer and foil, the model's first choice against its second. Returns at once, and `wait` waits for it.
         A run that is under way is given up, and the last result goes with the old question. Picked cells stay picked
-        where their sites are on screen again.
+        where their sites are on screen again. The Future says how it went.
         """
-        self._submit(lambda: self._turn_to(prompt, answer, foil))
+        return self._submit(lambda: self._turn_to(prompt, answer, foil)).future
 
     def _turn_to(self, prompt: Prompt, answer: Texts | None, foil: Texts | None) -> None:
         """On the worker: another base run, with all that belongs to it."""
@@ -182,13 +182,14 @@ class Live(Loop):
             for choice in instrument.choices():
                 if choice.name == name:
                     instrument.choose(name, choice.checked(value))
-                    self._offer_choices()
+                    self.offer_choices()
                     self._write([f"view.choose({name!r}, {value!r})", "view.wait()"])
                     return
         known = ", ".join(choice["name"] for choice in self.choices)
         raise ValueError(f"there is no choice {name!r} here; " + (f"there is {known}" if known else "there are none"))
 
-    def _offer_choices(self) -> None:
+    def offer_choices(self) -> None:
+        """Put on the page what can be chosen, as things are."""
         self.choices = [choice.wire() for instrument in self.instruments for choice in instrument.offers]
 
     def arrange(self) -> None:
@@ -444,6 +445,7 @@ class Live(Loop):
             control=None,
             side=None,
             curve=None,
+            joint=None,
             notes=[*redrawn, *self._notes(recipe)],
             warnings=list(after.warnings),
             hooks=list(dict.fromkeys(hook_name(site) for site in recipe.sites)),
@@ -455,6 +457,7 @@ class Live(Loop):
             instrument.after_run(recipe)
         self._freeze(recipe)
         self._compare(recipe, after_metric - before_metric)
+        self._publish(**{name: told for each in self.instruments for name, told in each.beside(recipe).items()})
         self._respond(recipe, after_metric - before_metric, float(evenness(after.logits[-1])))
         self._spare(recipe)
         self._tell(recipe)

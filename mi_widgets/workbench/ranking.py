@@ -1,0 +1,60 @@
+"""Ranking: neurons are too many to draw, so the strongest are listed, a page at a time, with what is known of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from ..grid import Axis, Grid
+from ..site import Site
+
+_LENGTH = 20
+_MOST = 50  # pages
+
+
+def pages(neurons: int) -> tuple[tuple[str, str], ...]:
+    """Options for a choice of a page: the ranks that each holds."""
+    count = max(1, min(_MOST, -(-neurons // _LENGTH)))
+    starts = [_LENGTH * page for page in range(count)]
+    return tuple((str(page + 1), f"{s + 1}–{min(s + _LENGTH, neurons)}") for page, s in enumerate(starts))
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """Some of a map's neurons by their rank.
+
+    by: the map that ranks them, by size. number: of the page, from 1.
+    """
+
+    by: Grid
+    number: int
+
+    @cached_property
+    def sites(self) -> tuple[Site, ...]:
+        """The neurons, the strongest first."""
+        return tuple(site for site, _ in self.by.top(_LENGTH * self.number)[_LENGTH * (self.number - 1) :])
+
+    @property
+    def title(self) -> str:
+        """What ranks them, and which ranks these are."""
+        first = _LENGTH * (self.number - 1) + 1
+        return f"{self.by.title}; ranks {first}–{first + len(self.sites) - 1} of {self.by.values.size:,}"
+
+    def table(self, columns: Mapping[str, Grid | None]) -> Grid:
+        """A row for each neuron, a column for each map; of one that is still to come nothing is computed."""
+        values = np.ma.masked_all((len(self.sites), len(columns)), dtype=np.float32)
+        for column, grid in enumerate(columns.values()):
+            if grid is not None:
+                values[:, column] = np.ma.masked_invalid([grid.value(site) for site in self.sites])
+        places = tuple((site.layer, site.index) for site in self.sites)
+        axes = (
+            Axis("layer·neuron", places, tuple(map(str, self.sites))),
+            Axis("effect", tuple(range(len(columns))), tuple(columns)),
+        )
+        return replace(self.by, values=values, axes=axes, title=self.title, estimated=None, beside={})
+
+
+__all__ = ["Page", "pages"]
