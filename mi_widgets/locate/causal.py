@@ -93,6 +93,8 @@ def steps(
 ) -> Iterator[Grid]:
     """The exact map while it grows, the last layers first; cells that are not done yet are masked. See `refine`.
 
+    A mean over some of the pairs is an estimate of the mean over all of them, and marked as one.
+
     Each step runs on the worker, wherever the caller is.
     """
     under_way = model.do(lambda: _Map(model, task, question), stop)
@@ -204,13 +206,16 @@ class _Map:
         if done == every:
             self.pairs.check_weights()
         tick(done, every)
-        values = np.ma.masked_all([len(axis) for axis in self.axes], dtype=np.float32)
-        values[tuple(np.array(self.indices).T)] = np.ma.masked_invalid(total / np.where(count, count, np.nan))
-        return self._grid(values)
+        shape, where = [len(axis) for axis in self.axes], tuple(np.array(self.indices).T)
+        values, some = np.ma.masked_all(shape, dtype=np.float32), np.zeros(shape, dtype=bool)
+        values[where] = np.ma.masked_invalid(total / np.where(count, count, np.nan))
+        some[where] = (count > 0) & (count < len(self.pairs.solved) - 1e-6)
+        return self._grid(values, some)
 
     # -- the grid -------------------------------------------------------------------------------------------------
 
-    def _grid(self, values: np.ma.MaskedArray) -> Grid:
+    def _grid(self, values: np.ma.MaskedArray, some: np.ndarray | None = None) -> Grid:
+        """some: where only some of the pairs are in the mean."""
         how = self.question.how
         return Grid(
             values,
@@ -221,6 +226,7 @@ class _Map:
             unit=self.pairs.unit,
             sign=self.question.sign,
             toward=1 if how == "denoise" else -1,
+            estimated=some,
             provenance=dict(self.provenance),
         )
 

@@ -26,7 +26,7 @@ from ..view import AttributionMap, Choice, Panel
 from .ends import Ends
 from .instrument import Instrument
 from .live import Live
-from .ranking import Page, pages
+from .ranking import EXACT, Page, pages
 from .straight import METHODS as STRAIGHT_METHODS
 from .straight import OBJECTS as STRAIGHT
 from .straight import straight
@@ -248,24 +248,23 @@ class Attribution(Instrument):
 
         if asked.effect != "direct":
             columns["estimate"] = self._once(("neurons guessed", asked.pair, method), guess, "estimate", halt)
-            columns["exact"] = None
+            columns[EXACT] = None
         if asked.effect != "total":
             columns["direct"] = self._straight(asked, "neurons", halt)
         by = columns["direct" if asked.effect == "direct" else "estimate"]
         assert by is not None
         page = Page(by, asked.page)
         key = ("neurons", asked.pair, method, page.sites)
-        if "exact" in columns:
-            columns["exact"] = self._whole.get(key)
+        if EXACT in columns:
+            columns[EXACT] = self._whole.get(key)
         yield page.table(columns)
-        if columns.get("exact", page.by) is not None:
+        if columns.get(EXACT, by) is not None:
             return
-        tick = self.tick("neurons of this page")
-        for exact in refine(
-            model, asked.task, "neurons", method, split="all", progress=tick, stop=halt, sites=page.sites
-        ):
-            yield page.table({**columns, "exact": exact})
-            if exact.values.count() == len(page.sites):
+        refined = refine(model, asked.task, "neurons", method, split="all", progress=self.tick("neurons of this page"),
+                         stop=halt, sites=page.sites)  # fmt: skip
+        for exact in refined:
+            yield page.table({**columns, EXACT: exact})
+            if exact.values.count() == len(page.sites) and exact.estimated is None:
                 self._whole[key] = exact
 
     def _once(self, key: tuple[Any, ...], make: Callable[[Tick], Grid], label: str, halt: Event) -> Grid:
@@ -303,9 +302,10 @@ class Attribution(Instrument):
             yield "A token that both prompts share has no effect: there is nothing to put in its place."
         if not name.endswith(_DIRECT) and name != "neurons":
             yield _exactness(grid)
-        if name == "neurons" and "exact" in grid.axes[1].labels:
-            done = grid.values[:, grid.axes[1].labels.index("exact")].count()
-            yield f"Exact: {done} of the {len(grid.axes[0])} neurons of this page. All others are estimated only."
+        if name == "neurons" and EXACT in grid.axes[1].labels:
+            column = grid.axes[1].labels.index(EXACT)
+            done = grid.values[:, column].count() - (0 if grid.estimated is None else grid.estimated.sum())
+            yield f"Exact: {done} of the {len(grid.axes[0])} neurons of this page; the others are estimated only."
         if self._unplaced and name == "heads":
             yield self._unplaced
 
@@ -357,7 +357,7 @@ def _colours(panel: Panel, end: float, fixed: bool, kin: int) -> str:
     if not fixed:
         return f"Colours go to the largest number of {'both maps' if kin > 1 else 'this map'}."
     beyond = int((np.abs(np.delete(panel.values, list(panel.excluded), axis=1)) > end).sum())
-    more = f"; {beyond:,} numbers lie beyond" if beyond else ""
+    more = f"; {beyond:,} {'number lies' if beyond == 1 else 'numbers lie'} beyond" if beyond else ""
     return f"Colours are fixed for every pair, method and page{more}."
 
 

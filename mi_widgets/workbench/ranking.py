@@ -11,6 +11,7 @@ import numpy as np
 from ..grid import Axis, Grid
 from ..site import Site
 
+EXACT = "exact"
 _LENGTH = 20
 _MOST = 50  # pages
 
@@ -44,17 +45,23 @@ class Page:
         return f"{self.by.title}; ranks {first}–{first + len(self.sites) - 1} of {self.by.values.size:,}"
 
     def table(self, columns: Mapping[str, Grid | None]) -> Grid:
-        """A row for each neuron, a column for each map; of one that is still to come nothing is computed."""
+        """A row for each neuron, a column for each map; of one that is still to come nothing is computed.
+
+        Only under `EXACT` a number is marked where it is an estimate: the other columns say what they are.
+        """
         values = np.ma.masked_all((len(self.sites), len(columns)), dtype=np.float32)
-        for column, grid in enumerate(columns.values()):
+        still = np.zeros(values.shape, dtype=bool)
+        for column, (name, grid) in enumerate(columns.items()):
             if grid is not None:
                 values[:, column] = np.ma.masked_invalid([grid.value(site) for site in self.sites])
+                if name == EXACT and grid.estimated is not None:
+                    still[:, column] = [grid.estimated[grid.index(site)] for site in self.sites]
         places = tuple((site.layer, site.index) for site in self.sites)
         axes = (
             Axis("layer·neuron", places, tuple(map(str, self.sites))),
             Axis("effect", tuple(range(len(columns))), tuple(columns)),
         )
-        return replace(self.by, values=values, axes=axes, title=self.title, estimated=None, beside={})
+        return replace(self.by, values=values, axes=axes, title=self.title, estimated=still, beside={})
 
 
-__all__ = ["Page", "pages"]
+__all__ = ["EXACT", "Page", "pages"]

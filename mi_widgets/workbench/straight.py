@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..grid import Grid
+from ..grid import Axis, Grid
 from ..locate import direct
 from ..model import Model
 from ..progress import Tick
@@ -26,10 +26,10 @@ METHODS = ("denoise", "noise", "zero")
 def straight(model: Model, task: Task, objects: str, method: str, progress: Tick) -> Grid:
     """The direct part of the effect of `causal` with the same objects and method; metric logit_diff.
 
-    Heads have the axes of the total effect. An FFN has one number a layer: only its last position writes into the last
-    logits. Cost: one forward and one backward pass for each pair, two where the runs are compared.
+    Heads and neurons have the axes of the total effect. An FFN has one number a layer, which is its last position's: no
+    other writes into the last logits. Cost: one forward and one backward pass for each pair, two where runs are compared.
     """
-    clean = direct(model, task, objects, "clean", split="all", progress=progress)
+    clean = _as_columns(direct(model, task, objects, "clean", split="all", progress=progress))
     noun, metric = clean.title.split(": direct contribution to ")
     metric = metric.removesuffix(", clean run")
     if method == "zero":
@@ -41,7 +41,7 @@ def straight(model: Model, task: Task, objects: str, method: str, progress: Tick
             sign="Negative: without it, this much less of the answer is written straight into the logits.",
             provenance={**clean.provenance, "method": "direct/zero"},
         )
-    corrupt = direct(model, task, objects, "corrupt", split="all", progress=progress)
+    corrupt = _as_columns(direct(model, task, objects, "corrupt", split="all", progress=progress))
     side = 1 if method == "denoise" else -1
     return replace(
         clean,
@@ -56,6 +56,13 @@ def straight(model: Model, task: Task, objects: str, method: str, progress: Tick
             "parts": _less(clean.provenance["parts"], corrupt.provenance["parts"], side),
         },
     )
+
+
+def _as_columns(grid: Grid) -> Grid:
+    """One number a layer as a map with one column, to stand beside those that have a row for each layer."""
+    if len(grid.axes) > 1:
+        return grid
+    return replace(grid, values=grid.values[:, None], axes=(*grid.axes, Axis("effect", (0,), ("direct",))))
 
 
 def _less(clean: dict[str, float], corrupt: dict[str, float], side: int) -> dict[str, float]:
