@@ -47,6 +47,7 @@ export type Choice = { name: string; label: string; value: string; options: { va
 export type Progress = { done: number; total: number; eta: number; label: string };
 export type Outcome = { metric: number; top: { token: Token; probability: number }[]; text: string | null };
 export type Control = { label: string; values: number[]; beats: number };
+export type Joint = { label: string; unit: string; toward: 1 | -1; effect: number; sum: number | null; control: Control } | { why: string };
 export type Result = {
   picks: Pick[];
   act: Act;
@@ -61,6 +62,7 @@ export type Result = {
   control: Control | null;
   side: Side | null;
   curve: Curve | null;
+  joint: Joint | null;
   notes: string[];
   warnings: string[];
   hooks: string[];

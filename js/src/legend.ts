@@ -50,9 +50,9 @@ function sides({ scale, toward, thumbnails }: Panel): HTMLElement | null {
   return h("div", { class: "mi-ticks" }, h("span", {}, "against the answer"), h("span", {}, "supports the answer"));
 }
 
-function sentences({ sign, unit, thumbnails }: Panel): string[] {
+function sentences({ sign, notes, unit, thumbnails }: Panel): string[] {
   const pictures = thumbnails ? "Pictures: where each head looks, brightest position of each block, square-root colours." : "";
-  return [sign, pictures, unit && !thumbnails ? `Unit: ${unit}.` : ""].filter(Boolean);
+  return [sign, pictures, [unit && !thumbnails ? `Unit: ${unit}.` : "", ...notes].filter(Boolean).join(" ")].filter(Boolean);
 }
 
 function keys(panel: Panel): HTMLElement[] {

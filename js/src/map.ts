@@ -18,6 +18,7 @@ export type Pointing = {
 
 const RIM = 3; // room around the cells for the outlines of those at the edge
 const BAR = 12; // room for a thin scrollbar beside the rows
+const MANY = 160; // rows, from which on they are seen together rather than one by one
 const TITLE = 15; // the line of the column axis's name
 let born = 0;
 
@@ -171,7 +172,7 @@ export class HeatMap {
     this.grid.style.setProperty("--cols", `${this.colHeight()}px`);
     this.grid.style.setProperty("--rim", `${RIM}px`);
     const across = this.colHead.slanted ? `${axisWord(this.panel.cols.name)} →` : "";
-    this.corner.replaceChildren(h("span", {}, across), h("span", {}, `${axisWord(this.panel.rows.name)} ↓`));
+    this.corner.replaceChildren(h("span", {}, across), h("span", {}, this.panel.rows.name ? `${axisWord(this.panel.rows.name)} ↓` : ""));
     paintCells(fresh(this.cells, this.body()), this.sheet());
     this.paintHeaders();
     this.paintMarks();
@@ -362,5 +363,11 @@ function fitOf(panel: Panel, available: number): Fit {
   if (panel.rows.name === "query_pos") return { available, tall: Infinity, least: { width: 6, height: 6 }, most: { width: 30, height: 30 }, square: true };
   const tall = panel.texts ? 600 : 500;
   const wide = panel.texts && panel.cols.labels.length <= 128 ? 38 : 6;
-  return { available, tall, least: { width: wide, height: panel.texts ? 17 : 6 }, most: { width: panel.texts ? 104 : 52, height: 28 } };
+  const low = panel.texts ? 17 : panel.rows.labels.length > MANY ? 3 : 6;
+  return { available, tall, least: { width: wide, height: low }, most: { width: panel.texts ? 104 : isTable(panel) ? 84 : 52, height: 28 } };
+}
+
+/** Whether the columns are several numbers about the place of their row, to be read rather than looked at. */
+function isTable({ kind, cols }: Panel): boolean {
+  return !!kind && !cols.places.length;
 }

@@ -220,6 +220,7 @@ class Attribution(Instrument):
                 if len(names) == 1:
                     raise
                 self._unplaced = f"No map over positions: {problem}"
+                self.view.arrange()  # a legend says so
 
     def _total(self, asked: _Asked, name: str, halt: Event) -> Iterator[Grid]:
         key = (name, asked.pair, asked.method)

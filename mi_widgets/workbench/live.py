@@ -181,7 +181,10 @@ class Live(Loop):
         for instrument in self.instruments:
             for choice in instrument.choices():
                 if choice.name == name:
-                    instrument.choose(name, choice.checked(value))
+                    answer = choice.checked(value)
+                    if self.status == "error":  # what could not be is not asked for any more
+                        self.error, self.status = {}, "idle"
+                    instrument.choose(name, answer)
                     self.offer_choices()
                     self._write([f"view.choose({name!r}, {value!r})", "view.wait()"])
                     return
@@ -457,9 +460,9 @@ class Live(Loop):
             instrument.after_run(recipe)
         self._freeze(recipe)
         self._compare(recipe, after_metric - before_metric)
-        self._publish(**{name: told for each in self.instruments for name, told in each.beside(recipe).items()})
         self._respond(recipe, after_metric - before_metric, float(evenness(after.logits[-1])))
         self._spare(recipe)
+        self._publish(**{name: told for each in self.instruments for name, told in each.beside(recipe).items()})
         self._tell(recipe)
 
     def _note(self, recipe: Recipe) -> None:

@@ -39,10 +39,10 @@ class Page:
         return tuple(site for site, _ in self.by.top(_LENGTH * self.number)[_LENGTH * (self.number - 1) :])
 
     @property
-    def title(self) -> str:
-        """What ranks them, and which ranks these are."""
+    def ranks(self) -> str:
+        """Which ranks these are, of how many."""
         first = _LENGTH * (self.number - 1) + 1
-        return f"{self.by.title}; ranks {first}–{first + len(self.sites) - 1} of {self.by.values.size:,}"
+        return f"Ranks {first}–{first + len(self.sites) - 1} of {self.by.values.size:,}"
 
     def table(self, columns: Mapping[str, Grid | None]) -> Grid:
         """A row for each neuron, a column for each map; of one that is still to come nothing is computed.
@@ -61,7 +61,8 @@ class Page:
             Axis("layer·neuron", places, tuple(map(str, self.sites))),
             Axis("effect", tuple(range(len(columns))), tuple(columns)),
         )
-        return replace(self.by, values=values, axes=axes, title=self.title, estimated=still, beside={})
+        title = f"{self.by.title}. {self.ranks}"
+        return replace(self.by, values=values, axes=axes, title=title, estimated=still, beside={})
 
 
 __all__ = ["EXACT", "Page", "pages"]

@@ -27,7 +27,7 @@ def straight(model: Model, task: Task, objects: str, method: str, progress: Tick
     """The direct part of the effect of `causal` with the same objects and method; metric logit_diff.
 
     Heads and neurons have the axes of the total effect. An FFN has one number a layer, which is its last position's: no
-    other writes into the last logits. Cost: one forward and one backward pass for each pair, two where runs are compared.
+    other writes into the last logits. Cost: a forward and a backward pass for each pair, two where runs are compared.
     """
     clean = _as_columns(direct(model, task, objects, "clean", split="all", progress=progress))
     noun, metric = clean.title.split(": direct contribution to ")
