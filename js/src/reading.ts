@@ -52,8 +52,13 @@ export function readout(panel: Panel, cell: Cell, tokens: Token[], standing: Sta
   const value = panel.values[cell.row * panel.cols.labels.length + cell.col];
   if (panel.causal && Number.isNaN(value) && cell.col > cell.row) return [pair(panel, cell, tokens), "not yet written here"];
   const where = panel.rows.name === "query_pos" ? [pair(panel, cell, tokens)] : places(panel, cell, tokens);
-  const estimate = panel.estimated?.[cell.row * panel.cols.labels.length + cell.col] ? "estimate" : "";
-  return [...where, amount(panel, value), estimate, place(panel, cell, standing)].filter(Boolean);
+  return [...where, amount(panel, value), worth(panel, cell, value), place(panel, cell, standing)].filter(Boolean);
+}
+
+/** What a number is worth, in a map where some are estimates. */
+function worth({ estimated, cols }: Panel, { row, col }: Cell, value: number): string {
+  if (!estimated || Number.isNaN(value)) return "";
+  return estimated[row * cols.labels.length + col] ? "estimate" : "exact";
 }
 
 /** The same as one sentence, with what the card beside the cell shows. */

@@ -70,10 +70,13 @@ test("the readout says where, how much, and how it ranks", () => {
   expect(words(2)).toContain("not computed");
 });
 
-test("an estimate says that it is one", () => {
+test("an estimate says that it is one, and beside it what is exact", () => {
   const guessed = panel({ estimated: Uint8Array.of(0, 1, 0, 0, 0, 0) });
-  expect(readout(guessed, { row: 0, col: 1 }, TOKENS, standing(guessed, 1))).toContain("estimate");
-  expect(readout(guessed, { row: 1, col: 1 }, TOKENS, standing(guessed, 4))).not.toContain("estimate");
+  const words = (of: Panel, row: number, col: number) => readout(of, { row, col }, TOKENS, standing(of, 3 * row + col));
+  expect(words(guessed, 0, 1)).toContain("estimate");
+  expect(words(guessed, 1, 1)).toContain("exact");
+  expect(words(guessed, 0, 2).join()).not.toMatch(/estimate|exact/);
+  expect(words(panel({}), 1, 1).join()).not.toMatch(/estimate|exact/);
 });
 
 test("attention is read as a sentence, and the future is no missing number", () => {

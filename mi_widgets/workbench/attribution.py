@@ -232,7 +232,7 @@ class Attribution(Instrument):
         for grid in refine(self.view.model, asked.task, objects, asked.method, split="all", progress=tick, stop=halt):
             yield grid
             if _is_whole(grid):
-                self._whole[key] = grid
+                self._keep(key, grid)
 
     def _straight(self, asked: _Asked, name: str, halt: Event) -> Grid:
         def make(tick: Tick) -> Grid:
@@ -266,7 +266,7 @@ class Attribution(Instrument):
         for exact in refined:
             yield page.table({**columns, EXACT: exact})
             if exact.values.count() == len(page.sites) and exact.estimated is None:
-                self._whole[key] = exact
+                self._keep(key, exact)
 
     def _once(self, key: tuple[Any, ...], make: Callable[[Tick], Grid], label: str, halt: Event) -> Grid:
         """A map that comes all at once, made only the first time."""
@@ -278,8 +278,14 @@ class Attribution(Instrument):
                     raise Stopped("stopped")
                 tell(done, total)
 
-            self._whole[key] = make(tick)
+            self._keep(key, made := make(tick))
+            return made
         return self._whole[key]
+
+    def _keep(self, key: tuple[Any, ...], grid: Grid) -> None:
+        """Remember a map that is done, if it is still one of this model."""
+        if grid.provenance["weights"] == self._weights:
+            self._whole[key] = grid
 
     # -- how they are drawn -----------------------------------------------------------------------------------------
 
