@@ -29,15 +29,23 @@ _SITE_AXES = {"layer": "layer", "head": "index", "neuron": "index", "position": 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis: a word (`layer head position neuron strength`), a coordinate and a label for each step."""
+    """One axis: a word (`layer head position neuron strength`), a coordinate and a label for each step.
+
+    An axis of several words (`layer·neuron`) goes through chosen places; each of its coordinates has a number a word.
+    """
 
     name: str
-    coordinates: tuple[float, ...]
+    coordinates: tuple[Any, ...]
     labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        numbers = tuple(tuple(c) if isinstance(c, (list, tuple)) else c for c in self.coordinates)
+        object.__setattr__(self, "coordinates", numbers)
+        for place in map(_numbers, numbers):
+            if len(place) != len(self.words):
+                raise ValueError(f"axis {self.name!r} has {len(self.words)} words, its coordinate {place!r} does not")
         if not self.labels:
-            object.__setattr__(self, "labels", tuple(f"{c:g}" for c in self.coordinates))
+            object.__setattr__(self, "labels", tuple(".".join(f"{n:g}" for n in _numbers(c)) for c in numbers))
         if len(self.labels) != len(self.coordinates):
             raise ValueError(
                 f"axis {self.name!r} has {len(self.coordinates)} coordinates but {len(self.labels)} labels"
@@ -45,6 +53,32 @@ class Axis:
 
     def __len__(self) -> int:
         return len(self.coordinates)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What its coordinates number: one word, or several."""
+        return tuple(self.name.split("·"))
+
+    @property
+    def is_place(self) -> bool:
+        """Whether it says where in a model; else its steps are several numbers of one place."""
+        return any(word in _SITE_AXES for word in self.words)
+
+    def place(self, step: int) -> dict[str, Any]:
+        """The fields of a Site that a step stands for."""
+        numbers = zip(self.words, _numbers(self.coordinates[step]), strict=True)
+        return {_SITE_AXES[word]: int(number) for word, number in numbers if word in _SITE_AXES}
+
+    def step(self, site: Site) -> int:
+        """The step that a Site is at, the first where all of them are its own; ValueError where it is at none."""
+        if not self.is_place:
+            return 0
+        numbers = tuple(getattr(site, _SITE_AXES[word]) for word in self.words)
+        return self.coordinates.index(numbers if len(numbers) > 1 else numbers[0])
+
+
+def _numbers(coordinate: Any) -> tuple[Any, ...]:
+    return coordinate if isinstance(coordinate, tuple) else (coordinate,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,15 +150,15 @@ class Grid:
             raise ValueError(f"the cells of {self.title or 'this grid'!r} are not places in a model")
         if len(index) != len(self.axes):
             raise IndexError(f"a cell of this grid has {len(self.axes)} indices, not {len(index)}")
-        places = {_SITE_AXES[axis.name]: int(axis.coordinates[i]) for axis, i in zip(self.axes, index, strict=True)}
+        places = {name: n for axis, i in zip(self.axes, index, strict=True) for name, n in axis.place(i).items()}
         return Site(self.kind, part=self.part, **places)
 
     def index(self, site: Site) -> tuple[int, ...]:
-        """The index of the cell that is `site`; KeyError when the grid does not hold it."""
+        """The index of the cell that is `site`, the first of several; KeyError when the grid does not hold it."""
         if not isinstance(site, Site):
             raise TypeError(f"a cell is named by its Site, such as Site('head', 1, 0), not {site!r}")
         try:
-            found = tuple(axis.coordinates.index(getattr(site, _SITE_AXES[axis.name])) for axis in self.axes)
+            found = tuple(axis.step(site) for axis in self.axes)
         except ValueError:
             found = ()
         if not found or self.site(found) != site:
@@ -196,8 +230,9 @@ class Grid:
         for index, value in self.cells():
             row: dict[str, Any] = {}
             for axis, i in zip(self.axes, index, strict=True):
-                row[axis.name] = axis.coordinates[i]
-                if axis.labels[i] != f"{axis.coordinates[i]:g}":
+                numbers = _numbers(axis.coordinates[i])
+                row |= dict(zip(axis.words, numbers, strict=True))
+                if axis.labels[i] != ".".join(f"{n:g}" for n in numbers):
                     row[f"{axis.name}_label"] = axis.labels[i]
             flags = {name: bool(own[index]) for name in _FLAGS if (own := getattr(self, name)) is not None}
             more = {name: float(numbers[index]) for name, numbers in self.beside.items()}

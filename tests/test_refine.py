@@ -46,7 +46,25 @@ def test_every_cell_is_an_estimate_or_exact(llama: Tiny) -> None:
 def test_where_no_estimate_is_fair_the_map_has_none(llama: Tiny, fields: dict[str, str]) -> None:
     task = [llama.pair, mi.Pair(llama.pair.corrupt, llama.pair.clean, llama.pair.foil, llama.pair.answer)]
     grids = list(mi.locate.refine(llama.model, task, **fields))
-    assert grids and all(grid.estimated is None for grid in grids)
+    assert grids and all("estimate" not in grid.provenance for grid in grids)
+    assert not grids[0].provenance["method"].startswith("gradient") and grids[-1].estimated is None
+
+
+@pytest.mark.parametrize("objects", ["heads", "residual"])
+def test_a_mean_over_some_of_the_pairs_is_an_estimate(llama: Tiny, objects: str) -> None:
+    turned = mi.Pair(llama.pair.corrupt, llama.pair.clean, llama.pair.foil, llama.pair.answer)
+    one = mi.locate.causal(llama.model, llama.pair, objects, progress=False)
+    *under_way, whole = mi.locate.refine(llama.model, [llama.pair, turned], objects, preview=False)
+    seen = 0
+    for grid in under_way:
+        some = np.zeros(grid.shape, bool) if grid.estimated is None else grid.estimated
+        done = ~some & ~np.ma.getmaskarray(grid.values)
+        np.testing.assert_allclose(grid.values[done], whole.values[done], atol=1e-6)
+        np.testing.assert_allclose(grid.values[some], one.values[some], atol=1e-5)
+        seen += some.sum()
+    assert seen and whole.estimated is None
+    *_, last = mi.locate.refine(llama.model, [llama.pair, turned], objects)
+    np.testing.assert_allclose(last.values, whole.values, atol=1e-6)
 
 
 def test_all_neurons_are_estimated_and_the_strongest_made_exact(llama: Tiny) -> None:

@@ -187,6 +187,39 @@ def test_select_takes_exactly_one_rule() -> None:
         grid.select(top=-1)
 
 
+def ranking() -> Grid:
+    """Three neurons of all sorts of layers, with two numbers each."""
+    places = Axis("layer·neuron", ((2, 7), (0, 0), (2, 1)), ("L2N7", "L0N0", "L2N1"))
+    numbers = Axis("effect", (0, 1), ("estimate", "exact"))
+    return Grid(np.ma.asarray(np.arange(6.0).reshape(3, 2)), (places, numbers), "neuron", "post")
+
+
+def test_an_axis_of_several_words_goes_through_chosen_places(tmp_path: Path) -> None:
+    grid = ranking()
+    assert [grid.site((row, col)) for row in range(3) for col in range(2)] == [
+        mi.Site("neuron", layer, index) for layer, index in ((2, 7), (0, 0), (2, 1)) for _ in range(2)
+    ]
+    assert grid.index(mi.Site("neuron", 2, 1)) == (2, 0) and grid.value(mi.Site("neuron", 0, 0)) == 2
+    for stranger in (mi.Site("neuron", 7, 2), mi.Site("neuron", 2, 7, "pre"), mi.Site("head", 2, 7)):
+        with pytest.raises(KeyError, match="not a cell"):
+            grid.index(stranger)
+    back = Grid.load(grid.save(tmp_path / "grid.safetensors"))
+    assert back.axes == grid.axes and back.site((0, 1)) == mi.Site("neuron", 2, 7)
+    rows = grid.to_dataframe().to_dict("records")
+    assert rows[1] == {
+        "layer": 2, "neuron": 7, "layer·neuron_label": "L2N7", "effect": 1, "effect_label": "exact", "value": 1.0,
+    }  # fmt: skip
+    assert Axis("layer·neuron", ((2, 7),)).labels == ("2.7",)
+    with pytest.raises(ValueError, match=r"has 2 words, its coordinate \(3,\) does not"):
+        Axis("layer·neuron", (3,))
+
+
+def test_a_ranking_is_a_panel_whose_rows_are_places() -> None:
+    panel = ranking().show().panels[0]
+    assert list(panel.rows.labels) == ["L2N7", "L0N0", "L2N1"] and panel.rows.name == "layer·neuron"
+    assert panel.rows.places == [(2, 7), (0, 0), (2, 1)] and panel.cols.places == []
+
+
 def test_a_grid_comes_back_from_its_file(tmp_path: Path) -> None:
     ids = np.arange(LAYERS * HEADS * 2).reshape(LAYERS, HEADS, 2)
     label = {"index": 0, "id": 0, "text": "<b>·‹E2 80›", "kind": "text", "bos": False}

@@ -147,7 +147,7 @@ def test_a_site_that_is_not_on_screen_is_refused(llama: Tiny) -> None:
 
 FIELDS = {
     "picks", "act", "metric", "before", "after", "difference", "singles", "sum_of_singles", "frozen", "control",
-    "notes", "warnings", "hooks", "tray", "side", "curve",
+    "joint", "notes", "warnings", "hooks", "tray", "side", "curve",
 }  # fmt: skip
 
 

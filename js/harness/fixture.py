@@ -1,6 +1,7 @@
 """Made-up numbers that look like a model's, in the real views: what the harness draws. A development tool."""
 
 import base64
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -152,6 +153,107 @@ def attribution(**more: Any) -> Loop:
     random = np.random.default_rng(0)
     panels = [heads_panel(random), residual_panel(random, WORDS)]
     return AttributionMap(panels, title="Which parts carry the name", **{**shared(), **more})
+
+
+PAIRS = ("mean of 4 pairs", *(f"{i}: Mary / John (John → Mary)" for i in range(1, 5)))
+
+
+def offered(objects: str, **more: Choice) -> list[dict[str, Any]]:
+    """What an attribution view lets a person choose."""
+    kinds = ("overview", "heads", "head positions", "residual", "tokens", "neurons", "ffn")
+    every = {
+        "objects": Choice("objects", "Show", objects, tuple((kind, kind) for kind in kinds)),
+        "pair": Choice("pair", "Pair", "1", tuple(enumerate_options(PAIRS)), ordered=True),
+        "effect": Choice("effect", "Effect", "both", tuple((name, name) for name in ("total", "direct", "both"))),
+        "method": Choice("method", "Method", "denoise", tuple((n, n) for n in ("denoise", "noise", "zero", "mean"))),
+        **more,
+        "range": Choice("range", "Colours", "auto", (("auto", "auto"), ("fixed", "fixed"))),
+    }
+    return [choice.wire() for choice in every.values()]
+
+
+def enumerate_options(labels: Sequence[str]) -> list[tuple[str, str]]:
+    """Options numbered from 0."""
+    return [(str(i), label) for i, label in enumerate(labels)]
+
+
+def both(**more: Any) -> Loop:
+    """Total effect and direct part in one range of colours."""
+    random = np.random.default_rng(0)
+    total = heads_panel(random)
+    least = np.where(np.abs(total.values) > 1, 1.3, 0.2)
+    said = "Colours go to the largest number of both maps."
+    whole = ["Total effect: straight and through later layers.", "Exact: 270 of 270.", said]
+    part = ["Direct part: what is missing goes through later layers.", said]
+    title, values = "Attention heads, direct part", total.values * least
+    panels = [
+        replace(total, range=(-3.0, 3.0), notes=whole),
+        replace(total, name="heads-direct", title=title, values=values, range=(-3.0, 3.0), notes=part),
+    ]
+    return AttributionMap(panels, title="Which parts carry the name", choices=offered("heads"), **{**shared(), **more})
+
+
+def neurons() -> Loop:
+    """A page of neurons, some of them not yet exact."""
+    random = np.random.default_rng(4)
+    places = [
+        (int(layer), int(index))
+        for layer, index in zip(random.integers(0, 30, 20), random.integers(0, 1536, 20), strict=True)
+    ]
+    guess = np.sort(np.abs(random.normal(0, 0.5, 20)))[::-1] * random.choice([-1, 1], 20)
+    exact = guess * random.uniform(0.7, 1.6, 20)
+    exact[12:] = np.nan
+    panel = Panel(
+        "neurons",
+        Axis("layer·neuron", [f"L{layer}N{index}" for layer, index in places], places),
+        Axis("effect", ["estimate", "exact", "direct"]),
+        np.stack([guess, exact, guess * random.uniform(-0.2, 1, 20)], axis=1),
+        title="Neurons: effect of restoring each from the clean run. Ranks 21–40 of 46,080",
+        unit="logits",
+        sign="Positive: the clean activation brings the clean answer back.",
+        notes=["Exact: 12 of the 20 neurons of this page; the others are estimated only."],
+        kind="neuron",
+        part="post",
+    )
+    ranks = tuple(enumerate_options([f"{20 * i + 1}–{20 * i + 20}" for i in range(50)]))
+    choices = offered("neurons", page=Choice("page", "Ranks", "1", ranks, ordered=True))
+    title = "Which parts carry the name"
+    return AttributionMap([panel], title=title, choices=choices, picks=[(0, 1, 1)], **shared())
+
+
+def one_row() -> Loop:
+    """Tokens, of an ablation: negative supports the answer, and is blue."""
+    values = np.random.default_rng(6).normal(-0.6, 1.4, (1, len(WORDS)))
+    panel = Panel(
+        "tokens",
+        Axis("", [""]),
+        positions(WORDS),
+        values,
+        title="Token embeddings: effect of setting each to zero",
+        unit="logits",
+        sign="Negative: without this activation the answer loses.",
+        notes=["Exact: 15 of 15.", "Colours are fixed for every pair, method and page; 2 numbers lie beyond."],
+        range=(-2.0, 2.0),
+        toward=-1,
+        excluded=[0],
+        kind="embedding",
+        part="out",
+    )
+    return AttributionMap([panel], title="Which parts carry the name", choices=offered("tokens"), **shared())
+
+
+JOINT = {
+    "label": "2 picked cells put back from the clean run, all at once; mean of 4 pairs",
+    "unit": "logits",
+    "toward": 1,
+    "effect": 3.71,
+    "sum": 3.68,
+    "control": {
+        "label": "random sets of 2 other heads of the same layers",
+        "values": list(np.random.default_rng(7).normal(0.1, 0.4, 20)),
+        "beats": 20,
+    },
+}
 
 
 def lens(words: list[str] = WORDS, **more: Any) -> Loop:
@@ -385,6 +487,9 @@ SCENES: dict[str, Loop] = {
     ),
     "attribution-error": attribution(**PICKED, status="error", error=failure()),
     "attribution-add": attribution(picks=[(1, 3, 4)], act={"verb": "add", "direction": "cheerful", "strength": 0.14}),
+    "attribution-both": both(**PICKED, result={**result(TEXT), "joint": JOINT}),
+    "attribution-neurons": neurons(),
+    "attribution-tokens": one_row(),
     "lens": lens(picks=[(0, 0, 0), (0, 20, 5)], act={"verb": "scale", "factor": 2.0}),
     "attention": attention(picks=[(0, 23, 3)], code="import transformer_lens\n\nmodel = ..."),
     "attention-compared": compared(),

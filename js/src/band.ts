@@ -1,7 +1,7 @@
 // The control band: the effect among the effects of the same edit on random other cells.
 
 import type { Control } from "./border";
-import { svg } from "./dom";
+import { h, svg } from "./dom";
 import { signed } from "./format";
 
 const WIDTH = 360;
@@ -23,6 +23,14 @@ export function controlBand(effect: number, control: Control): SVGSVGElement {
     caption(x(0), "0", "mi-band-zero", HEIGHT - 6),
     ...ends(control.values, x),
   );
+}
+
+/** The band with what it comes to above it, and what the controls are below. */
+export function amongControls(effect: number, control: Control): HTMLElement {
+  const { label, values, beats } = control;
+  if (!values.length) return h("p", { class: "mi-evidence mi-fine" }, label);
+  const verdict = h("p", { class: "mi-verdict" }, "Stronger than ", h("b", {}, `${beats} of ${values.length}`), ` random controls`);
+  return h("div", { class: "mi-evidence" }, verdict, controlBand(effect, control), h("p", { class: "mi-fine" }, label));
 }
 
 /** The band in one sentence. */

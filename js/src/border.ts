@@ -19,6 +19,7 @@ export type PanelWire = {
   range: [number, number];
   unit: string;
   sign: string;
+  notes: string[];
   toward: 1 | -1 | 0;
   excluded: number[];
   causal: boolean;
@@ -44,10 +45,11 @@ export type Row = { run: number; what: string; metric: string; before: number; a
 export type Journal = { rows: Row[]; code: string };
 export type Curve = { strengths: number[]; differences: (number | null)[]; collapsed: boolean[] };
 export type Side = { before: number; after: number } | { why: string };
-export type Choice = { name: string; label: string; value: string; options: { value: string; label: string }[]; hint: string; instrument: string };
+export type Choice = { name: string; label: string; value: string; options: { value: string; label: string }[]; hint: string; ordered: boolean; instrument: string };
 export type Progress = { done: number; total: number; eta: number; label: string };
 export type Outcome = { metric: number; top: { token: Token; probability: number }[]; text: string | null };
 export type Control = { label: string; values: number[]; beats: number };
+export type Joint = { label: string; unit: string; toward: 1 | -1; effect: number; sum: number | null; control: Control } | { why: string };
 export type Result = {
   picks: Pick[];
   act: Act;
@@ -62,6 +64,7 @@ export type Result = {
   control: Control | null;
   side: Side | null;
   curve: Curve | null;
+  joint: Joint | null;
   notes: string[];
   warnings: string[];
   hooks: string[];

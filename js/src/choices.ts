@@ -1,4 +1,5 @@
-// What can be chosen about the maps: few options as a row of buttons, many as a list, a typed answer as a field.
+// What can be chosen about the maps: few options as a row of buttons, many as a list (with steps, where they follow each
+// other), a typed answer as a field.
 
 import type { Choice } from "./border";
 import { h, shown } from "./dom";
@@ -26,6 +27,7 @@ function control(loop: Loop, choice: Choice): HTMLElement {
   const { name, label, options } = choice;
   const named = { class: "mi-choice", "data-choice": name, "data-testid": `choice-${name}` };
   if (!options.length) return h("label", named, h("span", {}, label), field(choice, choose));
+  if (choice.ordered) return h("div", { ...named, role: "group", "aria-label": label }, h("span", { "aria-hidden": "true" }, label), stepper(choice, choose));
   if (options.length > MOST_BUTTONS) return h("label", named, h("span", {}, label), list(choice, choose));
   return h("div", { ...named, role: "group", "aria-label": label }, h("span", { "aria-hidden": "true" }, label), buttons(choice, choose));
 }
@@ -36,10 +38,19 @@ function buttons({ options }: Choice, choose: (value: string) => void): HTMLElem
   return h("div", { class: "mi-segments mi-quiet" }, ...options.map(segment));
 }
 
-function list({ options }: Choice, choose: (value: string) => void): HTMLElement {
+function list({ options }: Choice, choose: (value: string) => void): HTMLSelectElement {
   const select = h("select", {}, ...options.map(({ value, label }) => h("option", { value }, label)));
   select.addEventListener("change", () => choose(select.value));
   return select;
+}
+
+/** A list with a button for the option before and one for the option after. */
+function stepper(choice: Choice, choose: (value: string) => void): HTMLElement {
+  const select = list(choice, choose);
+  select.setAttribute("aria-label", choice.label);
+  const step = (by: number, sign: string, words: string) =>
+    h("button", { type: "button", class: "mi-button", "data-step": by, "aria-label": `${words} ${choice.label}`, onclick: () => choose(select.options[select.selectedIndex + by].value) }, sign);
+  return h("span", { class: "mi-stepper" }, step(-1, "‹", "Previous"), select, step(1, "›", "Next"));
 }
 
 /** A typed answer is given with Enter, or by leaving the field. */
@@ -51,7 +62,10 @@ function field({ hint }: Choice, choose: (value: string) => void): HTMLElement {
 
 /** Show which answer holds, and leave alone what a person is typing. */
 function settle(control: HTMLElement, value: string): void {
-  for (const button of control.querySelectorAll<HTMLElement>("button")) button.setAttribute("aria-pressed", String(button.dataset.value === value));
+  for (const button of control.querySelectorAll<HTMLElement>("button[data-value]")) button.setAttribute("aria-pressed", String(button.dataset.value === value));
   for (const input of control.querySelectorAll<HTMLInputElement | HTMLSelectElement>("input, select"))
     if (document.activeElement !== input || input instanceof HTMLSelectElement) input.value = value;
+  const select = control.querySelector("select");
+  for (const button of control.querySelectorAll<HTMLButtonElement>("button[data-step]"))
+    button.disabled = !select?.options[select.selectedIndex + Number(button.dataset.step)];
 }

@@ -32,9 +32,9 @@ export function count(n: number, noun: string): string {
   return `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 }
 
-/** A name from the code as a word: `query_pos` is read "query". */
+/** A name from the code as a word: `query_pos` is read "query", and of `layer·head` the head, whose label has both. */
 export function axisWord(name: string): string {
-  return name.replace(/_pos$/, "").replaceAll("_", " ");
+  return name.replace(/^.*·/, "").replace(/_pos$/, "").replaceAll("_", " ");
 }
 
 const minus = (text: string) => text.replaceAll("-", "−");

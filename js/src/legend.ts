@@ -52,8 +52,9 @@ function sides({ scale, toward, thumbnails }: Panel): HTMLElement | null {
 }
 
 function sentences(panel: Panel): string[] {
-  const { sign, unit, thumbnails } = panel;
-  return (thumbnails ? [sign, meter(panel), pictures(panel), brackets(panel)] : [sign, unit ? `Unit: ${unit}.` : ""]).filter(Boolean);
+  const { sign, notes, unit, thumbnails } = panel;
+  const read = thumbnails ? [meter(panel), pictures(panel), brackets(panel), ...notes] : [[unit ? `Unit: ${unit}.` : "", ...notes].filter(Boolean).join(" ")];
+  return [sign, ...read].filter(Boolean);
 }
 
 /** What the bar under a picture says. */

@@ -26,6 +26,7 @@ export type Pointing = {
 
 const RIM = 3; // room around the cells for the outlines of those at the edge
 const BAR = 12; // room for a thin scrollbar beside the rows
+const MANY = 160; // rows, from which on they are seen together rather than one by one
 const TITLE = 15; // the line of the column axis's name
 const WORTHWHILE = 1.4; // a map that cannot be zoomed by more has no buttons for it
 const NONE: Header = { length: 0, slanted: false, step: 1 };
@@ -227,7 +228,7 @@ export class HeatMap {
     else style.removeProperty("--tall");
     this.layers.style.width = this.colBand.style.width = `${width + 2 * RIM + this.overhang}px`;
     const across = this.colHead.slanted ? `${axisWord(this.panel.cols.name)} →` : "";
-    this.corner.replaceChildren(h("span", {}, across), h("span", {}, `${axisWord(this.panel.rows.name)} ↓`));
+    this.corner.replaceChildren(h("span", {}, across), h("span", {}, this.panel.rows.name ? `${axisWord(this.panel.rows.name)} ↓` : ""));
   }
 
   /** The size of the whole map before any zoom: its window keeps that height, so that nothing below it moves. */
@@ -544,13 +545,19 @@ function fitOf(panel: Panel, available: number): Fit {
   if (panel.rows.name === "query_pos") return { ...square, least: side(0), most: side(30), closest: side(56) };
   const tall = panel.texts ? 600 : 500;
   const wide = panel.texts && panel.cols.labels.length <= 128 ? 38 : 6;
+  const [low, wider] = [panel.texts ? 17 : panel.rows.labels.length > MANY ? 3 : 6, panel.texts ? 104 : isTable(panel) ? 84 : 0];
   return {
     available,
     tall,
-    least: { width: wide, height: panel.texts ? 17 : 6 },
-    most: { width: panel.texts ? 104 : 52, height: 28 },
-    closest: { width: panel.texts ? 104 : 64, height: 28 },
+    least: { width: wide, height: low },
+    most: { width: wider || 52, height: 28 },
+    closest: { width: wider || 64, height: 28 },
   };
+}
+
+/** Whether the columns are several numbers about the place of their row, to be read rather than looked at. */
+function isTable({ kind, cols }: Panel): boolean {
+  return !!kind && !cols.places.length;
 }
 
 const side = (length: number): Size => ({ width: length, height: length });

@@ -30,8 +30,9 @@ function rowPart({ kind, part, rows }: Sited, row: number): string {
   return name === "layer" ? ` layer${number + shift} ` : "";
 }
 
+/** The numbers of a row or column by their words; none of an axis that says nothing about where. */
 const named = ({ name, places }: Axis, index: number): [string, number][] =>
-  name.split("·").map((word, i) => [word, places[index]?.[i] ?? -1]);
+  places.length ? name.split("·").map((word, i) => [word, places[index]?.[i] ?? -1]) : [];
 
 const written = (kind: string, part: string, at: Map<string, number>) =>
   `${kind}.${part} ${[...at].sort().map(([word, number]) => `${word}${number}`).join(" ")} `;

@@ -14,18 +14,32 @@ export function label(axis: Axis, index: number, tokens: Token[]): string {
   return onTokens(axis, tokens) ? tokens[index].text : axis.labels[index];
 }
 
-/** Whether an axis runs over the view's tokens. */
+const compared = new WeakMap<Axis, [Token[], boolean]>();
+
+/** Whether an axis runs over the view's tokens, and not over roles, or positions of other prompts, that are as many. */
 export function onTokens(axis: Axis, tokens: Token[]): boolean {
-  return /position|_pos$/.test(axis.name) && tokens.length === axis.labels.length;
+  const known = compared.get(axis);
+  if (known?.[0] === tokens) return known[1];
+  const same = placed(axis) && tokens.length === axis.labels.length && axis.labels.every((text, i) => text === tokens[i].text);
+  compared.set(axis, [tokens, same]);
+  return same;
 }
 
 /** Whether rows look at columns, so that nothing can stand above the diagonal; pictures of such are no pattern. */
 export const isPattern = ({ causal, thumbnails }: Panel): boolean => causal && !thumbnails;
 
-/** The token positions that a cell belongs to. */
+const placed = ({ name }: Axis) => /position$|_pos$/.test(name);
+
+/** The token positions that a cell belongs to; those of a role are the shown prompt's. */
 export function positions(panel: Panel, cell: Cell | null, tokens: Token[]): number[] {
   if (!cell) return [];
-  return [onTokens(panel.rows, tokens) ? cell.row : -1, onTokens(panel.cols, tokens) ? cell.col : -1].filter((i) => i >= 0);
+  return [position(panel.rows, cell.row, tokens), position(panel.cols, cell.col, tokens)].filter((i) => i >= 0);
+}
+
+function position(axis: Axis, index: number, tokens: Token[]): number {
+  if (onTokens(axis, tokens)) return index;
+  const place = placed(axis) ? axis.places[index]?.at(-1) : undefined;
+  return place === undefined ? -1 : place < 0 ? place + tokens.length : place;
 }
 
 /** A cell's number with its unit; a probability keeps its own scale. */
@@ -41,8 +55,13 @@ export function readout(panel: Panel, cell: Cell, tokens: Token[], standing: Sta
   const value = panel.values[cell.row * panel.cols.labels.length + cell.col];
   if (isPattern(panel) && Number.isNaN(value) && cell.col > cell.row) return [pair(panel, cell, tokens), "not yet written here"];
   const where = panel.rows.name === "query_pos" ? [pair(panel, cell, tokens)] : places(panel, cell, tokens);
-  const estimate = panel.estimated?.[cell.row * panel.cols.labels.length + cell.col] ? "estimate" : "";
-  return [...where, amount(panel, value), estimate, place(panel, cell, standing)].filter(Boolean);
+  return [...where, amount(panel, value), worth(panel, cell, value), place(panel, cell, standing)].filter(Boolean);
+}
+
+/** What a number is worth, in a map where some are estimates. */
+function worth({ estimated, cols }: Panel, { row, col }: Cell, value: number): string {
+  if (!estimated || Number.isNaN(value)) return "";
+  return estimated[row * cols.labels.length + col] ? "estimate" : "exact";
 }
 
 /** The same as one sentence, with what the card beside the cell shows. */
@@ -52,14 +71,15 @@ export function spoken(panel: Panel, cell: Cell, tokens: Token[], standing: Stan
   return parts.join(", ") + (chosen ? ", picked" : "");
 }
 
-/** A cell's short name: L15H3, or L15 · Mary. */
+/** A cell's short name: L15H3, or L15 · Mary; of a row with several numbers the row's. */
 export function short(panel: Panel, cell: Cell, tokens: Token[]): string {
   const part = (axis: Axis, index: number) => {
     const letter = LETTERS[axis.name];
     if (letter && /^\d/.test(axis.labels[index])) return letter + axis.labels[index];
     return ` ${label(axis, index, tokens)}${onTokens(axis, tokens) ? ` (${index})` : ""}`;
   };
-  return (part(panel.rows, cell.row) + part(panel.cols, cell.col)).trim();
+  const says = ({ places }: Axis) => !panel.kind || places.length > 0; // where it is, and not which of its numbers
+  return ((says(panel.rows) ? part(panel.rows, cell.row) : "") + (says(panel.cols) ? part(panel.cols, cell.col) : "")).trim();
 }
 
 /** The k best tokens of a cell. */
@@ -79,7 +99,7 @@ function places(panel: Panel, { row, col }: Cell, tokens: Token[]): string[] {
   const place = (axis: Axis, index: number) =>
     onTokens(axis, tokens)
       ? `${axisWord(axis.name)} ${index} ${quoted(tokens[index].text)}`
-      : `${axisWord(axis.name)} ${axis.labels[index]}`;
+      : `${axisWord(axis.name)} ${axis.labels[index]}`.trim();
   return [place(panel.rows, row), place(panel.cols, col)];
 }
 

@@ -1,11 +1,12 @@
 // The last run: before and after, the effect among its controls, and what several cells do together and alone.
 
-import { bandWords, controlBand } from "./band";
+import { amongControls, bandWords } from "./band";
 import type { Outcome, Pick, Result, Side } from "./border";
 import { doseCurve } from "./curve";
 import { deed } from "./deed";
 import { bdi, h, type Child } from "./dom";
 import { percent, plain, signed } from "./format";
+import { jointEffect } from "./joint";
 import type { Loop } from "./loop";
 
 const FROZEN = "Every head looks where it looked before the edit: what remains goes through values and FFNs alone.";
@@ -65,7 +66,7 @@ function pending(words: string, busy: boolean, look: string): HTMLElement {
 function parts(result: Result, busy: boolean): HTMLElement[] {
   const numbers = h("div", { class: "mi-numbers" }, effect(result), evidence(result, busy));
   const sides = h("div", { class: "mi-sides" }, side("Before", result.before, busy), side("After", result.after, busy, result.before));
-  return [numbers, responses(result), sides, together(result), remarks(result)].filter((part): part is HTMLElement => !!part);
+  return [numbers, responses(result), sides, together(result), result.joint ? jointEffect(result.joint) : null, remarks(result)].filter((part): part is HTMLElement => !!part);
 }
 
 /** What the edit does at other strengths, and to text that it is not about. */
@@ -94,9 +95,7 @@ function effect({ metric, before, after, difference, frozen }: Result): HTMLElem
 
 function evidence({ difference, control }: Result, busy: boolean): HTMLElement {
   if (!control) return pending("comparing with random controls", busy, "mi-evidence mi-fine");
-  if (!control.values.length) return h("p", { class: "mi-evidence mi-fine" }, control.label);
-  const verdict = h("p", { class: "mi-verdict" }, "Stronger than ", h("b", {}, `${control.beats} of ${control.values.length}`), ` random controls`);
-  return h("div", { class: "mi-evidence" }, verdict, controlBand(difference, control), h("p", { class: "mi-fine" }, control.label));
+  return amongControls(difference, control);
 }
 
 function side(name: string, { top, text }: Outcome, busy: boolean, other?: Outcome): HTMLElement {

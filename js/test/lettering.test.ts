@@ -6,7 +6,7 @@ const measured: string[] = [];
 const BRUSH = { font: "", measureText: (text: string) => (measured.push(text), { width: 6 * text.length }) } as unknown as CanvasRenderingContext2D;
 const token = (index: number, text: string): Token => ({ index, id: index, text, kind: "text", bos: index === 0 });
 const TOKENS = ["<|endoftext|>", "·to", "·extraordinarily", "·to"].map((text, i) => token(i, text));
-const AXIS = { name: "key_pos", labels: ["", "", "", ""], places: [] };
+const AXIS = { name: "key_pos", labels: TOKENS.map(({ text }) => text), places: [] };
 
 test("each label is measured once, whatever the zoom", () => {
   const letters = new Lettering(BRUSH, AXIS, TOKENS, "serif");

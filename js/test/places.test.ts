@@ -31,6 +31,14 @@ test("another kind, another part or a position is another place", () => {
   expect(cellOf(heads, keyOf(spread, { row: 0, col: 0 }))).toBeNull();
 });
 
+test("several numbers of one place have its key", () => {
+  const places = axis("layer·neuron", [[2, 7], [0, 0]]);
+  const table = { kind: "neuron", part: "post", rows: places, cols: { name: "effect", labels: ["estimate", "exact"], places: [] } };
+  const map = { kind: "neuron", part: "post", rows: layers, cols: axis("neuron", [[0], [7]]) };
+  for (const col of [0, 1]) expect(cellOf(map, keyOf(table, { row: 0, col }))).toEqual({ row: 2, col: 1 });
+  expect(cellOf(table, keyOf(map, { row: 0, col: 0 }))).toEqual({ row: 1, col: 0 });
+});
+
 test("cells that are no places have no key", () => {
   expect(keyOf({ ...heads, kind: "" }, { row: 0, col: 0 })).toBe("");
   expect(cellOf({ ...heads, kind: "" }, "")).toBeNull();

@@ -8,8 +8,8 @@ import { amount, label, positions, readout, short, spoken } from "../src/reading
 const token = (index: number, text: string): Token => ({ index, id: index, text, kind: "text", bos: index === 0 });
 const TOKENS = [token(0, "<s>"), token(1, "·Mary"), token(2, "·to")];
 const panel = (over: Partial<Panel>): Panel => ({
-  name: "p", title: "", rows: { name: "layer", labels: ["0", "1"], places: [] }, cols: { name: "position", labels: ["a", "b", "c"], places: [] },
-  values: Float32Array.of(9, 0.42, NaN, -3, 1, 0), scale: "signed", range: [-3, 3], unit: "logits", sign: "", toward: 1,
+  name: "p", title: "", rows: { name: "layer", labels: ["0", "1"], places: [] }, cols: { name: "position", labels: ["<s>", "·Mary", "·to"], places: [[0], [1], [2]] },
+  values: Float32Array.of(9, 0.42, NaN, -3, 1, 0), scale: "signed", range: [-3, 3], unit: "logits", sign: "", notes: [], toward: 1,
   excluded: [0], causal: false, texts: null, top: null, vocabulary: null, thumbnails: null, pictured: [0, 1], grouped: 1, estimated: null, kind: "", part: "", instrument: "", ...over,
 });
 const standing = (of: Panel, index: number) => ({ rank: new Ranking(of).of(index), total: new Ranking(of).total });
@@ -46,10 +46,36 @@ test("a rank among many cells is the one that counting gives", () => {
 });
 
 test("a position is called by its token only where the tokens are those of the axis", () => {
-  expect(label(panel({}).cols, 1, TOKENS)).toBe("·Mary");
-  expect(label(panel({}).cols, 1, TOKENS.slice(1))).toBe("b");
+  expect(readout(panel({}), { row: 0, col: 1 }, TOKENS, standing(panel({}), 1))[1]).toBe("position 1 ‘\u2068·Mary\u2069’");
+  expect(readout(panel({}), { row: 0, col: 1 }, TOKENS.slice(1), standing(panel({}), 1))[1]).toBe("position ·Mary");
   expect(label(panel({}).rows, 1, TOKENS)).toBe("1");
   expect(positions(panel({}), { row: 0, col: 0 }, TOKENS)).toEqual([0]);
+});
+
+test("roles that are as many as the tokens are called by their own names, and mark the tokens they stand at", () => {
+  const roles = panel({ cols: { name: "position", labels: ["IO", "S1", "last"], places: [[2], [0], [-2]] } });
+  const cell = (col: number) => ({ row: 0, col });
+  expect([0, 1, 2].map((i) => label(roles.cols, i, TOKENS))).toEqual(["IO", "S1", "last"]);
+  expect(readout(roles, cell(1), TOKENS, standing(roles, 1))[1]).toBe("position S1");
+  expect([0, 1, 2].map((col) => positions(roles, cell(col), TOKENS))).toEqual([[2], [0], [1]]);
+  expect(short(roles, cell(1), TOKENS)).toBe("L0 S1");
+});
+
+test("positions of several prompts are called by their number, though they are as many as the tokens", () => {
+  const numbered = panel({ cols: { name: "position", labels: ["0", "1", "2"], places: [[0], [1], [2]] } });
+  expect(label(numbered.cols, 1, TOKENS)).toBe("1");
+  expect(positions(numbered, { row: 0, col: 1 }, TOKENS)).toEqual([1]);
+});
+
+test("of several numbers about one place the place is named", () => {
+  const table = panel({ kind: "neuron", rows: { name: "layer·neuron", labels: ["L12N345", "L0N7"], places: [[12, 345], [0, 7]] },
+    cols: { name: "effect", labels: ["estimate", "exact", "direct"], places: [] }, excluded: [] });
+  expect(short(table, { row: 0, col: 1 }, TOKENS)).toBe("L12N345");
+  expect(readout(table, { row: 0, col: 1 }, TOKENS, standing(table, 1)).slice(0, 2)).toEqual(["neuron L12N345", "effect exact"]);
+  const spread = panel({ kind: "head", rows: { name: "layer·head", labels: ["L0H0", "L0H1"], places: [[0, 0], [0, 1]] } });
+  expect(short(spread, { row: 1, col: 2 }, TOKENS)).toBe("L0H1 ·to (2)");
+  const row = panel({ kind: "embedding", rows: { name: "", labels: [""], places: [] } });
+  expect([short(row, { row: 0, col: 1 }, TOKENS), readout(row, { row: 0, col: 1 }, TOKENS, standing(row, 1))[0]]).toEqual(["·Mary (1)", "position 1 ‘\u2068·Mary\u2069’"]);
 });
 
 test("the readout says where, how much, and how it ranks", () => {
@@ -59,14 +85,17 @@ test("the readout says where, how much, and how it ranks", () => {
   expect(words(2)).toContain("not computed");
 });
 
-test("an estimate says that it is one", () => {
+test("an estimate says that it is one, and beside it what is exact", () => {
   const guessed = panel({ estimated: Uint8Array.of(0, 1, 0, 0, 0, 0) });
-  expect(readout(guessed, { row: 0, col: 1 }, TOKENS, standing(guessed, 1))).toContain("estimate");
-  expect(readout(guessed, { row: 1, col: 1 }, TOKENS, standing(guessed, 4))).not.toContain("estimate");
+  const words = (of: Panel, row: number, col: number) => readout(of, { row, col }, TOKENS, standing(of, 3 * row + col));
+  expect(words(guessed, 0, 1)).toContain("estimate");
+  expect(words(guessed, 1, 1)).toContain("exact");
+  expect(words(guessed, 0, 2).join()).not.toMatch(/estimate|exact/);
+  expect(words(panel({}), 1, 1).join()).not.toMatch(/estimate|exact/);
 });
 
 test("attention is read as a sentence, and the future is no missing number", () => {
-  const pattern = panel({ rows: { name: "query_pos", labels: ["", "", ""], places: [] }, cols: { name: "key_pos", labels: ["", "", ""], places: [] }, causal: true,
+  const pattern = panel({ rows: { name: "query_pos", labels: ["<s>", "·Mary", "·to"], places: [] }, cols: { name: "key_pos", labels: ["<s>", "·Mary", "·to"], places: [] }, causal: true,
     values: Float32Array.of(1, NaN, NaN, 0.2, 0.8, NaN, 0, 0.34, 0.66), scale: "sequential", unit: "", excluded: [] });
   expect(readout(pattern, { row: 2, col: 1 }, TOKENS, standing(pattern, 7))[0]).toBe("‘\u2068·to\u2069’ looks at ‘\u2068·Mary\u2069’");
   expect(readout(pattern, { row: 0, col: 2 }, TOKENS, standing(pattern, 2))).not.toContain("not computed");

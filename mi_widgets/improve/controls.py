@@ -26,21 +26,30 @@ from .rivals import Rivals
 from .rivals import describe as describe_rivals
 
 Span = Sequence[int] | Sequence[None] | Sequence[int | None]
+Room = tuple[int | None, Sequence[int] | None]  # the prompt's length, and the positions that are open
 _TRIES = 40  # attempts to draw one more distinct set before the circle of layers is widened
 _FARTHEST = 3  # layers away, at most
 
 
-def controls(model: Model, recipe: Recipe, draws: int = 20, seed: int = 0, length: int | None = None) -> list[Recipe]:
+def controls(
+    model: Model,
+    recipe: Recipe,
+    draws: int = 20,
+    seed: int = 0,
+    length: int | None = None,
+    positions: Sequence[int] | None = None,
+) -> list[Recipe]:
     """Up to `draws` distinct control recipes; fewer where fewer exist, and then their number is what is printed.
 
-    length: the prompt's number of tokens, so that controls of position cells find other positions.
+    length: the prompt's number of tokens, so that controls of position cells find other positions. positions: only
+    these, counted as those of the recipe are; where an edit can do nothing a control would say nothing.
     """
     rng, rivals = random.Random(seed), Rivals.of(model, recipe)
     found: dict[frozenset[tuple[str, ...]], Recipe] = {}
     for reach in range(_FARTHEST + 1):
         misses = 0
         while len(found) < draws and misses < _TRIES:
-            drawn = _draw(model, recipe, rng, length, reach, rivals)
+            drawn = _draw(model, recipe, rng, (length, positions), reach, rivals)
             steps = frozenset((str(i.site), *(v.hash for v in _kept_in_place(i))) for i in drawn.interventions)
             misses += not steps or steps in found
             if steps:
@@ -81,12 +90,13 @@ def _layers(recipe: Recipe) -> set[int | None]:
     return {site.layer for site in _cells(recipe)}
 
 
-def _draw(model: Model, recipe: Recipe, rng: random.Random, length: int | None, reach: int, rivals: Rivals) -> Recipe:
+def _draw(model: Model, recipe: Recipe, rng: random.Random, room: Room, reach: int, rivals: Rivals) -> Recipe:
     """One control: the same steps at random other places, or along other directions; empty when places run out."""
     moved: dict[Site, Site] = {}
+    length, _ = room
     for site in _cells(recipe):
         taken = [_absolute(place, length) for place in (*recipe.sites, *moved.values())]
-        others = [place for place in _others(model, site, length, reach) if not _meets(_absolute(place, length), taken)]
+        others = [place for place in _others(model, site, room, reach) if not _meets(_absolute(place, length), taken)]
         if not others:
             return Recipe()
         moved[site] = rng.choice(others)
@@ -115,7 +125,7 @@ def _absolute(site: Site, length: int | None) -> Site:
     return site if site.position is None or length is None else replace(site, position=site.position % length)
 
 
-def _others(model: Model, site: Site, length: int | None, reach: int) -> list[Site]:
+def _others(model: Model, site: Site, room: Room, reach: int) -> list[Site]:
     """Every place like `site` in the layers within reach.
 
     Position 0 is left out: as an attention sink of another size it would say nothing as a control.
@@ -123,15 +133,20 @@ def _others(model: Model, site: Site, length: int | None, reach: int) -> list[Si
     near, deep = (site.layer or 0) - reach, (site.layer or 0) + reach
     layers: Span = [None] if site.layer is None else range(max(0, near), min(model.n_layers, deep + 1))
     indices: Span = [None] if site.index is None else range(model.count(site) or 0)
-    positions: Span = [site.position]
-    if site.position is not None and length is not None:
-        own = site.position % length
-        least = 1 if site.key is None else max(1, site.key % length)  # a query sees keys up to its own position
-        places = [p for p in range(least, length) if p != own]
-        positions = places if site.position >= 0 else [p - length for p in places]  # so in prompts of every length
+    positions = _positions(site, *room)
     return [
         replace(site, layer=layer, index=index, position=position)
         for layer in layers
         for index in indices
         for position in positions
     ]
+
+
+def _positions(site: Site, length: int | None, open_: Sequence[int] | None) -> Sequence[int | None]:
+    """Other positions, counted as the site's own is, so that they are right in prompts of every length."""
+    if site.position is None or length is None:
+        return [site.position]
+    own = site.position % length
+    least = 1 if site.key is None else max(1, site.key % length)  # a query sees keys up to its own position
+    every = range(length) if site.position >= 0 else range(-length, 0)
+    return [p for p in (every if open_ is None else open_) if least <= p % length != own]

@@ -3,6 +3,7 @@
 from .causal import Cost, causal, cost
 from .direct import direct
 from .gradient import gradient
+from .joint import joint
 from .magnitude import magnitude
 from .paths import paths
 from .pattern import pattern
@@ -18,6 +19,7 @@ __all__ = [
     "cost",
     "direct",
     "gradient",
+    "joint",
     "lens",
     "lens_steps",
     "magnitude",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 
 from ..intervention import Recipe
 from ..model import Model, Read, Recording, first_difference
-from ..run import pair_reader
+from ..run import pair_ids, pair_reader
 from ..task import Pair
+from .question import Question
+
+_KEPT = 8  # pairs whose runs are kept; those of more pairs are made again
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,3 +56,14 @@ class Case:
         before, after = (float(read(recording.logits[None])) for recording in (base, other))
         first = first_difference(base_ids[0].tolist(), other_ids[0].tolist())
         return cls(pair, read, base, other, before, (after - before) * (1 if swap else -1), first)
+
+
+def cases(model: Model, metric: str, question: Question, names: Sequence[str]) -> Callable[[Pair], Case]:
+    """A function that makes the case of a pair, or finds it again; see `Case.of`."""
+
+    @lru_cache(maxsize=_KEPT)
+    def case(pair: Pair) -> Case:
+        ids = pair_ids(model, pair, question.prepend_bos)
+        return Case.of(model, pair, metric, ids, question.how == "denoise", question.recipe, names)
+
+    return case

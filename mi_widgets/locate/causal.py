@@ -24,16 +24,13 @@ and the positions after the first that it changes, batched (see `model.sweep`); 
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from threading import Event
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..grid import Grid
 from ..intervention import Recipe
@@ -41,18 +38,13 @@ from ..model import Model, Plan, family
 from ..model.places import check_site
 from ..model.sweep import MOST_TOKENS, megabytes
 from ..progress import Progress, Tick, ticker
-from ..reference import Reference
-from ..run import pair_ids
 from ..site import Site
 from ..task import METRICS, Pair, Task
-from .case import Case
+from .case import Case, cases
 from .pairs import Pairs
 from .places import Places
 from .question import METHODS, OBJECTS, Question
-from .source import Drawn, Knockout, Other, Source, Vector, Zero, means
-
-_DRAWN = 5  # prompts a cell is resampled from
-_CASES = 8  # pairs whose runs are kept; those of more pairs are made again
+from .source import source_of
 
 
 def causal(
@@ -101,6 +93,8 @@ def steps(
 ) -> Iterator[Grid]:
     """The exact map while it grows, the last layers first; cells that are not done yet are masked. See `refine`.
 
+    A mean over some of the pairs is an estimate of the mean over all of them, and marked as one.
+
     Each step runs on the worker, wherever the caller is.
     """
     under_way = model.do(lambda: _Map(model, task, question), stop)
@@ -140,9 +134,9 @@ class _Map:
 
     def __init__(self, model: Model, task: Task, question: Question) -> None:
         self.model, self.metric, self.question = model, str(task.metric), question
-        self.case = lru_cache(maxsize=_CASES)(self._case)
         for site in question.sites or ():
             check_site(model, site)
+        self.case = cases(model, self.metric, question, self._names() if question.patches else [])
         gap, bos = (lambda pair: self.case(pair).gap), question.prepend_bos
         self.pairs = Pairs.of(model, task, question.split, question.patches, METRICS, bos, gap)
         self.axes = tuple(self.pairs.axis(name, question.kind, question.site_part) for name in question.axes)
@@ -151,13 +145,8 @@ class _Map:
         wanted = question.sites
         self.indices = list(np.ndindex(*empty.shape)) if wanted is None else [empty.index(site) for site in wanted]
         self.sites = [empty.site(index) for index in self.indices]
-        self.source = self._source()
-
-    def _case(self, pair: Pair) -> Case:
-        question = self.question
-        names = self._names() if question.patches else []
-        ids = pair_ids(self.model, pair, question.prepend_bos)
-        return Case.of(self.model, pair, self.metric, ids, question.how == "denoise", question.recipe, names)
+        self.source, said = source_of(question, self.pairs, self.places, self._names())
+        self.provenance |= said
 
     def _names(self) -> list[str]:
         """The hooks that the cells are at, one for each layer."""
@@ -169,62 +158,6 @@ class _Map:
     def places(self) -> Places | None:
         """The position axis, for maps that have one."""
         return self.pairs.places if "position" in self.question.axes else None
-
-    # -- sources --------------------------------------------------------------------------------------------------
-
-    def _source(self) -> Source:
-        """What the cells are changed to, and a line about it in the provenance."""
-        question = self.question
-        if question.how == "knock_out":
-            assert question.pairs is not None
-            return Knockout(tuple((int(query), int(key)) for query, key in question.pairs))
-        if question.how == "vector":
-            return Vector(torch.as_tensor(np.asarray(question.vector, dtype=np.float32)))
-        if question.how == "mean":
-            return self._means()
-        if question.how == "resample":
-            return self._drawn()
-        return Zero() if question.how == "zero" else Other()
-
-    def _texts(self) -> tuple[str, ...]:
-        """The reference set: by default the split's own clean and corrupt prompts."""
-        return tuple(dict.fromkeys(self.question.reference or self.pairs.texts))
-
-    def _means(self) -> Source:
-        texts = self._texts()
-        prompts = self.pairs.encoded(texts)
-        both = [self.pairs.ids(pair) for pair in self.pairs.solved]
-        by, steps = "position" if self.pairs.line_up(prompts) else "pooled", list[tuple[int, ...]]()
-        if self.places is not None and self.places.words == "roles" and self.question.reference is None:
-            alike = [(ids, own) for pair, own in zip(both, self.places.steps, strict=True)
-                     for ids in pair if ids.shape == pair[0].shape]  # fmt: skip
-            by, prompts, steps = "role", [ids for ids, _ in alike], [own for _, own in alike]
-        if self.question.site_part == "pattern" and by != "position":
-            raise ValueError("a pattern has a mean only over prompts of one length; use another method")
-        said = "pooled over positions but 0" if by == "pooled" else f"by {by}"
-        self.provenance |= {"mean": said, "reference": Reference(texts).hash, "reference texts": len(texts)}
-        return means(self.model, prompts, self._names(), self.question.recipe, by, steps)
-
-    def _drawn(self) -> Source:
-        """Up to `_DRAWN` other prompts for each number of tokens, drawn with the task's seed."""
-        texts = sorted(self._texts())
-        random.Random(self.pairs.task.seed).shuffle(texts)
-        by_length: dict[int, list[torch.Tensor]] = {}
-        for ids in self.pairs.encoded(texts):
-            by_length.setdefault(ids.shape[1], []).append(ids)
-        recordings = {}
-        for pair in self.pairs.solved:
-            base = self.pairs.ids(pair)[0]
-            others = [ids for ids in by_length.get(base.shape[1], []) if not torch.equal(ids, base)][:_DRAWN]
-            if not others:
-                raise ValueError(
-                    f"resample needs other prompts of {base.shape[1]} tokens, and the split has none for "
-                    f"{pair.clean!r}; give reference= texts, or use method='mean'"
-                )
-            drawn = [self.model.record_all(ids, self.question.recipe, self._names())[0].seen for ids in others]
-            recordings[pair] = tuple(zip([ids[0].tolist() for ids in others], drawn, strict=True))
-        self.provenance["resample"] = f"up to {_DRAWN} prompts of as many tokens"
-        return Drawn(recordings)
 
     # -- cells ----------------------------------------------------------------------------------------------------
 
@@ -273,13 +206,16 @@ class _Map:
         if done == every:
             self.pairs.check_weights()
         tick(done, every)
-        values = np.ma.masked_all([len(axis) for axis in self.axes], dtype=np.float32)
-        values[tuple(np.array(self.indices).T)] = np.ma.masked_invalid(total / np.where(count, count, np.nan))
-        return self._grid(values)
+        shape, where = [len(axis) for axis in self.axes], tuple(np.array(self.indices).T)
+        values, some = np.ma.masked_all(shape, dtype=np.float32), np.zeros(shape, dtype=bool)
+        values[where] = np.ma.masked_invalid(total / np.where(count, count, np.nan))
+        some[where] = (count > 0) & (count < len(self.pairs.solved) - 1e-6)
+        return self._grid(values, some)
 
     # -- the grid -------------------------------------------------------------------------------------------------
 
-    def _grid(self, values: np.ma.MaskedArray) -> Grid:
+    def _grid(self, values: np.ma.MaskedArray, some: np.ndarray | None = None) -> Grid:
+        """some: where only some of the pairs are in the mean."""
         how = self.question.how
         return Grid(
             values,
@@ -290,6 +226,7 @@ class _Map:
             unit=self.pairs.unit,
             sign=self.question.sign,
             toward=1 if how == "denoise" else -1,
+            estimated=some,
             provenance=dict(self.provenance),
         )
 

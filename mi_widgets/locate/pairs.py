@@ -65,8 +65,7 @@ class Pairs:
         if patching:
             for pair in items:
                 every._check_length(pair)
-        gap = gap or every._gap
-        solved = tuple(pair for pair in items if task.metric != "logit_diff" or gap(pair) >= _SOLVED)
+        solved = tuple(pair for pair in items if every.solves(pair, gap))
         if not solved:
             raise ValueError(f"{model.name} solves none of the {len(items)} pairs, so there is nothing to locate")
         return replace(every, solved=solved)
@@ -81,6 +80,10 @@ class Pairs:
             raise ValueError(
                 f"patching needs prompts of equal length: {pair.clean!r} has {clean} tokens, {pair.corrupt!r} {corrupt}"
             )
+
+    def solves(self, pair: Pair, gap: Callable[[Pair], float] | None = None) -> bool:
+        """Whether a pair counts; `gap` as in `of`. Only a logit difference says that one doesn't."""
+        return self.task.metric != "logit_diff" or (gap or self._gap)(pair) >= _SOLVED
 
     def _gap(self, pair: Pair) -> float:
         clean, corrupt = (last_value(self.model, self.read(pair), ids) for ids in self.ids(pair))
@@ -154,6 +157,12 @@ class Pairs:
         if not count:
             raise ValueError(f"{self.model.name} does not say how many {name}s a layer has")
         return Axis(name, tuple(range(count)))
+
+
+def first_solved(model: Model, task: Task) -> Pair:
+    """The first item that the model solves, of all; the first of all where it solves none. On the model's worker."""
+    every = Pairs(model, task, task.items, task.items, model.provenance)
+    return next(filter(every.solves, task.items), task.items[0])
 
 
 def last_value(model: Model, read: Callable[[torch.Tensor], torch.Tensor], ids: torch.Tensor) -> float:

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from ..grid import Axis
 from ..model import Model, first_difference
 from ..run import pair_ids, role_positions
-from ..task import FIRST_DIFFERENCE, Pair
+from ..task import FIRST_DIFFERENCE, LAST, Pair
 
 
 class Unaligned(ValueError):
     """Several pairs have no positions in common."""
+
+    what = "These pairs have no positions in common"
+    fix = "Choose one pair, or a map that has no positions."
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Places:
         """The roles that every pair has, in the first pair's order; those that are one token everywhere are one."""
         shared = [name for name in pairs[0] if all(name in pair for pair in pairs)]
         names: dict[tuple[int, ...], list[str]] = {}
-        for name in sorted(shared, key=lambda name: (pairs[0][name], name != FIRST_DIFFERENCE)):
+        for name in sorted(shared, key=lambda name: (pairs[0][name], name in (FIRST_DIFFERENCE, LAST))):
             names.setdefault(tuple(pair[name] for pair in pairs), []).append(name)
         axis = Axis("position", tuple(places[0] for places in names), tuple(map(" = ".join, names.values())))
         return cls(axis, tuple(zip(*names, strict=True)), "roles")

@@ -43,6 +43,8 @@ def refine(
 ) -> Iterator[Grid]:
     """The map of `causal` while it grows: yields Grids whose cells are masked, estimates, or exact.
 
+    Numbers that are exact for some of the pairs only are marked as estimates of the mean over all of them.
+
     progress: as in `causal`, for the exact part. stop: an event that ends it when it is set, from any thread and in the
     middle of a pass; what was yielded stays, as it does when the iterator is closed or its job on the model is stopped.
     preview: whether estimates come first, where they are fair. top: how many neurons are made exact, the strongest of
@@ -86,6 +88,7 @@ def _over(guess: Grid, exact: Grid) -> Grid:
         raise WeightsChanged(exact.provenance["model"], before, now)
     missing = np.ma.getmaskarray(exact.values)
     values = np.ma.where(missing, guess.values, exact.values)
-    estimated = missing & ~np.ma.getmaskarray(guess.values)
-    said = {"estimate": guess.provenance["method"]} if estimated.any() else {}
+    guessed = missing & ~np.ma.getmaskarray(guess.values)
+    estimated = guessed if exact.estimated is None else guessed | exact.estimated
+    said = {"estimate": guess.provenance["method"]} if guessed.any() else {}
     return replace(exact, values=values, estimated=estimated, provenance={**exact.provenance, **said})

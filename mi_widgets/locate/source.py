@@ -6,17 +6,25 @@ the prompts that are drawn. Values are [pos, ...] of a whole prompt, of which a 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from ..intervention import Recipe
 from ..model import Edit, Model, Plan, first_difference, hook_name, knock_out, own, put
+from ..reference import Reference
 from ..site import Site
 from ..task import Pair
 from .case import Case
+from .pairs import Pairs
+from .places import Places
+from .question import Question
+
+_DRAWN = 5  # prompts a cell is resampled from
 
 
 class Source(Protocol):
@@ -41,10 +49,16 @@ class Other:
     """The pair's other run."""
 
     def plans(self, model: Model, case: Case, site: Site, step: int | None) -> list[Plan]:
-        """One plan; none before the first difference, where nothing changes."""
-        if site.position is not None and site.position < case.first:
+        """One plan; none before the first difference, or at an embedding of the same token, where nothing changes."""
+        if site.position is not None and (site.position < case.first or _is_same_token(case, site)):
             return []
         return [[_taken(model, case, case.other.seen, case.first, site)]]
+
+
+def _is_same_token(case: Case, site: Site) -> bool:
+    """Whether it is an embedding that both runs have; under a recipe they may differ by more than their tokens."""
+    here, there = (recording.ids[0, site.position] for recording in (case.base, case.other))
+    return site.kind == "embedding" and not case.base.edits and bool(here == there)
 
 
 @dataclass(frozen=True)
@@ -123,6 +137,69 @@ class Knockout:
         return [[knock_out(model, site, pairs, case.base.clock)]]
 
 
+def source_of(
+    question: Question, pairs: Pairs, places: Places | None, names: Sequence[str]
+) -> tuple[Source, dict[str, Any]]:
+    """What a question's cells are changed to, and what the provenance says about it.
+
+    places: the position axis, of cells that have one. names: the hooks that the cells are at.
+    """
+    if question.how == "knock_out":
+        assert question.pairs is not None
+        return Knockout(tuple((int(query), int(key)) for query, key in question.pairs)), {}
+    if question.how == "vector":
+        return Vector(torch.as_tensor(np.asarray(question.vector, dtype=np.float32))), {}
+    if question.how == "mean":
+        return _means(question, pairs, places, names)
+    if question.how == "resample":
+        return _drawn(question, pairs, names), {"resample": f"up to {_DRAWN} prompts of as many tokens"}
+    return (Zero() if question.how == "zero" else Other()), {}
+
+
+def _texts(question: Question, pairs: Pairs) -> tuple[str, ...]:
+    """The reference set: by default the split's own clean and corrupt prompts."""
+    return tuple(dict.fromkeys(question.reference or pairs.texts))
+
+
+def _means(
+    question: Question, pairs: Pairs, places: Places | None, names: Sequence[str]
+) -> tuple[Source, dict[str, Any]]:
+    texts = _texts(question, pairs)
+    prompts = pairs.encoded(texts)
+    by, steps = "position" if pairs.line_up(prompts) else "pooled", list[tuple[int, ...]]()
+    if places is not None and places.words == "roles" and question.reference is None:
+        both = [pairs.ids(pair) for pair in pairs.solved]
+        alike = [(ids, own) for pair, own in zip(both, places.steps, strict=True)
+                 for ids in pair if ids.shape == pair[0].shape]  # fmt: skip
+        by, prompts, steps = "role", [ids for ids, _ in alike], [own for _, own in alike]
+    if by != "position" and any(name.endswith("hook_pattern") for name in names):
+        raise ValueError("a pattern has a mean only over prompts of one length; use another method")
+    said = "pooled over positions but 0" if by == "pooled" else f"by {by}"
+    source = means(pairs.model, prompts, names, question.recipe, by, steps)
+    return source, {"mean": said, "reference": Reference(texts).hash, "reference texts": len(texts)}
+
+
+def _drawn(question: Question, pairs: Pairs, names: Sequence[str]) -> Source:
+    """Up to `_DRAWN` other prompts for each number of tokens, drawn with the task's seed."""
+    texts = sorted(_texts(question, pairs))
+    random.Random(pairs.task.seed).shuffle(texts)
+    by_length: dict[int, list[torch.Tensor]] = {}
+    for ids in pairs.encoded(texts):
+        by_length.setdefault(ids.shape[1], []).append(ids)
+    recordings = {}
+    for pair in pairs.solved:
+        base = pairs.ids(pair)[0]
+        others = [ids for ids in by_length.get(base.shape[1], []) if not torch.equal(ids, base)][:_DRAWN]
+        if not others:
+            raise ValueError(
+                f"resample needs other prompts of {base.shape[1]} tokens, and the split has none for "
+                f"{pair.clean!r}; give reference= texts, or use method='mean'"
+            )
+        drawn = [pairs.model.record_all(ids, question.recipe, names)[0].seen for ids in others]
+        recordings[pair] = tuple(zip([ids[0].tolist() for ids in others], drawn, strict=True))
+    return Drawn(recordings)
+
+
 def means(
     model: Model,
     prompts: Sequence[torch.Tensor],
@@ -152,4 +229,4 @@ def _summed(x: torch.Tensor, by: str, steps: Sequence[int]) -> torch.Tensor:
     return x if by == "position" else torch.stack([x[0], x[1:].sum(0)])
 
 
-__all__ = ["Drawn", "Knockout", "Means", "Other", "Source", "Vector", "Zero", "means"]
+__all__ = ["Drawn", "Knockout", "Means", "Other", "Source", "Vector", "Zero", "means", "source_of"]

@@ -14,6 +14,7 @@ class Choice:
 
     name: as in `view.choose(name, value)`. label: what the page calls it.
     options: {value: label}; none: the answer is typed, and `hint` says what to type.
+    ordered: whether the options follow each other, so that one goes on to the next and back.
     instrument: which part of the view it belongs to; filled in by that part.
     """
 
@@ -22,6 +23,7 @@ class Choice:
     value: str
     options: tuple[tuple[str, str], ...] = ()
     hint: str = ""
+    ordered: bool = False
     instrument: str = ""
 
     def checked(self, value: object) -> str:
@@ -37,4 +39,4 @@ class Choice:
         """The choice as it crosses to the page."""
         options = [{"value": value, "label": label} for value, label in self.options]
         return {"name": self.name, "label": self.label, "value": self.value, "options": options, "hint": self.hint,
-                "instrument": self.instrument}  # fmt: skip
+                "ordered": self.ordered, "instrument": self.instrument}  # fmt: skip

@@ -52,8 +52,8 @@ def cell(grid: Grid, place: tuple[int, ...]) -> tuple[int, int]:
 def _rows(grid: Grid) -> Axis:
     axes = grid.axes[:-1]
     if not axes:
-        return Axis(grid.unit or "value", [""])
-    labels = [".".join(parts) for parts in product(*(axis.labels for axis in axes))]
+        return Axis("" if grid.kind else grid.unit or "value", [""])
+    labels = [_joined(axes, parts) for parts in product(*(axis.labels for axis in axes))]
     return Axis("·".join(axis.name for axis in axes), labels, _places(grid, axes))
 
 
@@ -61,9 +61,22 @@ def _cols(grid: Grid) -> Axis:
     return Axis(grid.axes[-1].name, list(grid.axes[-1].labels), _places(grid, grid.axes[-1:]))
 
 
+def _joined(axes: Sequence[GridAxis], parts: Sequence[str]) -> str:
+    """One label for a row of several axes: L12H3, or 12.3 where an axis has no letter."""
+    if len(parts) > 1 and all(axis.name in _LETTERS for axis in axes):
+        return "".join(_LETTERS[axis.name] + part for axis, part in zip(axes, parts, strict=True))
+    return ".".join(parts)
+
+
+_LETTERS = {"layer": "L", "head": "H", "neuron": "N"}
+
+
 def _places(grid: Grid, axes: Sequence[GridAxis]) -> list[tuple[int, ...]]:
-    """The numbers of each row or column, where the cells are sites."""
-    return [tuple(map(int, place)) for place in product(*(axis.coordinates for axis in axes))] if grid.kind else []
+    """The numbers of each row or column, where the cells are sites and the axes say which."""
+    if not grid.kind or not all(axis.is_place for axis in axes):
+        return []
+    steps = product(*([tuple(axis.place(step).values()) for step in range(len(axis))] for axis in axes))
+    return [tuple(number for numbers in place for number in numbers) for place in steps]
 
 
 def _words(grid: Grid, shape: tuple[int, int]) -> dict[str, Any]:

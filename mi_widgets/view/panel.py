@@ -48,6 +48,8 @@ class Panel:
     unit: str = ""
     sign: str = ""
     """One sentence for the legend: what a positive number means."""
+    notes: Sequence[str] = ()
+    """Further sentences for the legend: what the colours go to, how many numbers are exact."""
     toward: Literal[1, -1, 0] = 1
     """The sign that supports the answer, which is always drawn blue; 0 where there is no answer to support."""
     range: tuple[float, float] | None = None
@@ -101,6 +103,7 @@ class Panel:
             "range": list(self.range or colour_range(self.values, self.scale, self.excluded)),
             "unit": self.unit,
             "sign": self.sign,
+            "notes": list(self.notes),
             "toward": self.toward,
             "excluded": [int(column) for column in self.excluded],
             "causal": self.causal,

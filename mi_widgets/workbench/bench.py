@@ -11,7 +11,7 @@ from ..run import Texts
 from ..task import Pair, Task
 from ..view import BenchMap
 from .attention import Attention
-from .attribution import Attribution, some, task_lines
+from .attribution import Attribution, shown, some, task_lines
 from .instrument import Instrument
 from .lens import Lens
 from .live import Live
@@ -45,7 +45,7 @@ class Workbench(Live, BenchMap):
             )
         prompt: Any = task
         if self._task is not None:
-            first = self._task.items[0]
+            first = shown(model, self._task)
             prompt, answer, foil = first.clean, first.answer, first.foil
         super().__init__(model, prompt, answer, foil, directions, title="Workbench")
         self.on("ask", self._hear)
@@ -79,9 +79,12 @@ class Workbench(Live, BenchMap):
         except ValueError:
             self._task, self.instruments = asked, told
             raise
-        self.question = self._worded()
         corrupt = None if task is None else task.items[0].corrupt
         self._write([f"view.look_at({self._given()!r}, {corrupt!r}, {answer!r}, {foil!r})", "view.wait()"])
+
+    def _turn_to(self, prompt: Prompt, answer: Texts | None, foil: Texts | None) -> None:
+        super()._turn_to(prompt, answer, foil)
+        self.question = self._worded()
 
     def _hear(self, prompt: str, corrupt: str, answer: str, foil: str) -> None:
         """What the page asks: an empty field is none."""
@@ -89,7 +92,7 @@ class Workbench(Live, BenchMap):
 
     def _worded(self) -> dict[str, str]:
         """The question as far as it is text."""
-        corrupt = self._task.items[0].corrupt if self._task is not None else ""
+        corrupt = next((each.asked.corrupt for each in self.instruments if isinstance(each, Attribution)), "")
         answer, foil = ("", "") if self._own_metric else self._read
         parts = {"prompt": self._text, "corrupt": corrupt, "answer": answer, "foil": foil}
         return {name: part if isinstance(part, str) else "" for name, part in parts.items()}

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..grid import Grid
 from ..intervention import Recipe
@@ -44,7 +44,8 @@ class Instrument:
     """One kind of map in a view.
 
     A subclass says what there is to see (`maps`), how a Grid is drawn (`panel`), what can be chosen (`choices`, kept in
-    attributes of the choices' names), what a run's notes should tell (`notes`), and what follows a run (`after_run`).
+    attributes of the choices' names), what a run's notes should tell (`notes`), what stands beside its numbers
+    (`beside`), and what follows a run (`after_run`).
     """
 
     name = ""
@@ -69,8 +70,11 @@ class Instrument:
 
     def panel(self, name: str, grid: Grid) -> Panel:
         """How a Grid is drawn; columns of BOS are left out of the colours."""
-        bos = self.view.model.bos_positions(self.view.base.ids[None])
-        return mapping.panel(grid, name, bos if grid.axes[-1].name == "position" else None)
+        ids, axis = self.view.base.ids, grid.axes[-1]
+        if axis.name != "position":
+            return mapping.panel(grid, name)
+        bos = self.view.model.bos_positions(ids[None])
+        return mapping.panel(grid, name, [step for step, at in enumerate(axis.coordinates) if at % len(ids) in bos])
 
     def choices(self) -> tuple[Choice, ...]:
         """What can be chosen, with what is chosen now."""
@@ -84,6 +88,10 @@ class Instrument:
     def notes(self, recipe: Recipe) -> list[str]:
         """What a run's notes should say about the maps."""
         return []
+
+    def beside(self, recipe: Recipe) -> dict[str, Any]:
+        """More fields of a run's result; asked on the worker once the controls are there."""
+        return {}
 
     def after_run(self, recipe: Recipe) -> None:
         """A run with this recipe has shown its numbers; called on the worker, before its controls and its text."""

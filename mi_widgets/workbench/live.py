@@ -13,7 +13,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -150,14 +150,14 @@ class Live(Loop):
         """What the metric tells apart: answer and foil."""
         return self._read
 
-    def ask(self, prompt: Prompt, answer: Texts | None = None, foil: Texts | None = None) -> None:
+    def ask(self, prompt: Prompt, answer: Texts | None = None, foil: Texts | None = None) -> Future[Any]:
         """Ask another question: show this prompt, tell these two apart, and draw every map again.
 
         Without answer and foil, the model's first choice against its second. Returns at once, and `wait` waits for it.
         A run that is under way is given up, and the last result goes with the old question. Picked cells stay picked
-        where their sites are on screen again.
+        where their sites are on screen again. The Future says how it went.
         """
-        self._submit(lambda: self._turn_to(prompt, answer, foil))
+        return self._submit(lambda: self._turn_to(prompt, answer, foil)).future
 
     def _turn_to(self, prompt: Prompt, answer: Texts | None, foil: Texts | None) -> None:
         """On the worker: another base run, with all that belongs to it."""
@@ -181,7 +181,10 @@ class Live(Loop):
         for instrument in self.instruments:
             for choice in instrument.choices():
                 if choice.name == name:
-                    instrument.choose(name, choice.checked(value))
+                    answer = choice.checked(value)
+                    if self.status == "error":  # what could not be is not asked for any more
+                        self.error, self.status = {}, "idle"
+                    instrument.choose(name, answer)
                     self.offer_choices()
                     self._write([f"view.choose({name!r}, {value!r})", "view.wait()"])
                     return
@@ -445,6 +448,7 @@ class Live(Loop):
             control=None,
             side=None,
             curve=None,
+            joint=None,
             notes=[*redrawn, *self._notes(recipe)],
             warnings=list(after.warnings),
             hooks=list(dict.fromkeys(hook_name(site) for site in recipe.sites)),
@@ -458,6 +462,7 @@ class Live(Loop):
         self._compare(recipe, after_metric - before_metric)
         self._respond(recipe, after_metric - before_metric, float(evenness(after.logits[-1])))
         self._spare(recipe)
+        self._publish(**{name: told for each in self.instruments for name, told in each.beside(recipe).items()})
         self._tell(recipe)
 
     def _note(self, recipe: Recipe) -> None:
