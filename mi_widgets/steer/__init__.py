@@ -7,6 +7,7 @@ from .control_vector import control_vector
 from .edit import edit
 from .function_vector import function_vector
 from .gate import firing, scores, threshold
+from .reading import reading
 from .subspace import subspace
 from .sweep import sweep
 from .tune import tune
@@ -22,6 +23,7 @@ __all__ = [
     "function_vector",
     "head_contrast",
     "neutral",
+    "reading",
     "scale",
     "scores",
     "subspace",
