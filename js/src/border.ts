@@ -18,8 +18,11 @@ export type PanelWire = {
   scale: "signed" | "sequential";
   range: [number, number];
   unit: string;
+  quantity: string;
   sign: string;
   toward: 1 | -1 | 0;
+  spacing: "even" | "log";
+  bright: "high" | "low";
   excluded: number[];
   causal: boolean;
   texts: Wire | null;

@@ -2,9 +2,9 @@
 
 import type { Panel } from "./border";
 import { isAgainst, stroke } from "./against";
-import { colormap, css } from "./color";
+import { colormap, css, flips, middle } from "./color";
 import { h } from "./dom";
-import { plain, signed } from "./format";
+import { plain, signed, whole } from "./format";
 import type { Look } from "./look";
 import { fresh } from "./paint";
 
@@ -29,7 +29,7 @@ function bar(panel: Panel, look: Look): HTMLCanvasElement {
     brush.fillRect(x, 0, 1.5, BAR.height);
   }
   for (let x = STROKES / 2; x < BAR.width; x += STROKES)
-    if (isAgainst({ ...panel, range: [0, 1], toward: 1 }, x / BAR.width)) stroke(brush, { x, y: BAR.height / 2 }, BAR, color(x / BAR.width));
+    if (isAgainst({ ...panel, range: [0, 1], toward: 1, spacing: "even" }, x / BAR.width)) stroke(brush, { x, y: BAR.height / 2 }, BAR, color(x / BAR.width));
   return canvas;
 }
 
@@ -37,22 +37,29 @@ function ticks(panel: Panel): HTMLElement {
   return h("div", { class: "mi-ticks" }, ...numbers(panel).map((number) => h("span", {}, number)));
 }
 
-/** Orange is always on the left and blue on the right; when negative supports the answer, the numbers change places. */
-function numbers({ scale, range: [low, high], toward, thumbnails }: Panel): string[] {
+/**
+ * Orange is always on the left and blue on the right, dark on the left and bright on the right; where negative supports
+ * the answer, or less is better, the numbers change places.
+ */
+export function numbers(panel: Panel): string[] {
+  const { scale, range, thumbnails, spacing } = panel;
   if (thumbnails) return ["0", "0.25", "1"];
-  if (scale === "sequential") return [plain(low), plain((low + high) / 2), plain(high)];
-  const ends = [signed(low), "0", signed(high)];
-  return toward === -1 ? ends.reverse() : ends;
+  const log = spacing === "log";
+  const found = scale === "sequential" ? [range[0], middle(range, log), range[1]].map(tick(panel)) : [signed(range[0]), "0", signed(range[1])];
+  return flips(panel) ? found.reverse() : found;
 }
+
+const tick = ({ unit }: Panel) => (value: number) => (unit === "rank" ? whole(value) : plain(value));
 
 function sides({ scale, toward, thumbnails }: Panel): HTMLElement | null {
   if (scale !== "signed" || thumbnails || toward === 0) return null;
   return h("div", { class: "mi-ticks" }, h("span", {}, "against the answer"), h("span", {}, "supports the answer"));
 }
 
-function sentences({ sign, unit, thumbnails }: Panel): string[] {
+function sentences({ sign, unit, thumbnails, spacing }: Panel): string[] {
   const pictures = thumbnails ? "Pictures: where each head looks, brightest position of each block, square-root colours." : "";
-  return [sign, pictures, unit && !thumbnails ? `Unit: ${unit}.` : ""].filter(Boolean);
+  const spaced = spacing === "log" ? "Colours are spaced by the logarithm." : "";
+  return [sign, pictures, unit && !thumbnails ? `Unit: ${unit}.` : "", spaced].filter(Boolean);
 }
 
 function keys(panel: Panel): HTMLElement[] {

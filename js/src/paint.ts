@@ -1,7 +1,7 @@
 // Drawing on canvas: cells, pictures, words, headers, outlines. Knows sizes and colours, no events.
 
 import { isAgainst, stroke } from "./against";
-import { colormap, css, faded, ink, place, type Rgb } from "./color";
+import { colormap, css, faded, flips, ink, place, type Rgb } from "./color";
 import type { Axis, Panel, Token } from "./border";
 import { plain } from "./format";
 import { labelStep, type Cell, type Size } from "./geometry";
@@ -55,7 +55,7 @@ function paintStroke(brush: Brush, sheet: Sheet, cell: Cell, value: number): voi
 
 /** The colour of a value, paler in a column outside the colour scale. */
 export function colorOf({ panel, look }: Sheet, value: number, col: number): Rgb {
-  const color = colormap(panel.scale, look.theme)(place(value, panel.range, panel.toward === -1));
+  const color = colormap(panel.scale, look.theme)(place(value, panel.range, flips(panel), panel.spacing === "log"));
   return panel.excluded.includes(col) ? faded(color, look.ground, 0.4) : color;
 }
 

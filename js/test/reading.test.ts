@@ -9,7 +9,7 @@ const token = (index: number, text: string): Token => ({ index, id: index, text,
 const TOKENS = [token(0, "<s>"), token(1, "·Mary"), token(2, "·to")];
 const panel = (over: Partial<Panel>): Panel => ({
   name: "p", title: "", rows: { name: "layer", labels: ["0", "1"], places: [] }, cols: { name: "position", labels: ["a", "b", "c"], places: [] },
-  values: Float32Array.of(9, 0.42, NaN, -3, 1, 0), scale: "signed", range: [-3, 3], unit: "logits", sign: "", toward: 1,
+  values: Float32Array.of(9, 0.42, NaN, -3, 1, 0), scale: "signed", range: [-3, 3], unit: "logits", quantity: "", sign: "", toward: 1, spacing: "even", bright: "high",
   excluded: [0], causal: false, texts: null, top: null, vocabulary: null, thumbnails: null, estimated: null, kind: "", part: "", instrument: "", ...over,
 });
 const standing = (of: Panel, index: number) => ({ rank: new Ranking(of).of(index), total: new Ranking(of).total });
