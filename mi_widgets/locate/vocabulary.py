@@ -325,8 +325,13 @@ class _Lens:
         )
 
     def _difference(self) -> str:
-        asked = self.asked
-        return "" if asked.answer is None else metric_name("logit_diff", asked.answer, asked.foil or ())
+        answer, foil = (self._words(texts) for texts in (self.asked.answer, self.asked.foil))
+        return metric_name("logit_diff", answer, foil) if answer else ""
+
+    def _words(self, texts: Texts | None) -> list[str | int]:
+        """Tokens as texts, those given as ids too."""
+        words = [] if texts is None else [texts] if isinstance(texts, (str, int)) else list(texts)
+        return [self.model.tokenizer.decode([word]) if isinstance(word, int) else word for word in words]
 
     def _title(self) -> str:
         asked = self.asked

@@ -147,9 +147,7 @@ def array(values: np.ndarray, dtype: type[np.generic]) -> dict[str, Any]:
     return {"shape": list(plain.shape), "dtype": np.dtype(dtype).name, "data": plain.tobytes()}
 
 
-def colour_range(
-    values: np.ndarray, scale: str, excluded: Sequence[int] = (), low: float = 0.0
-) -> tuple[float, float]:
+def colour_range(values: np.ndarray, scale: str, excluded: Sequence[int] = (), low: float = 0.0) -> tuple[float, float]:
     """The colours' ends: symmetric around 0 if signed; else from `low`, or from the least value if that is less."""
     kept = np.delete(np.asarray(values, np.float64), list(excluded), axis=1)
     finite = kept[np.isfinite(kept)]

@@ -7,17 +7,19 @@ again. The instrument knows what to compute; the view knows prompt, model and pi
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..grid import Grid
 from ..intervention import Recipe
 from ..model import Closed, WeightsChanged
 from ..progress import Tick
+from ..site import Site
 from ..view import Choice, Panel, mapping
 
 if TYPE_CHECKING:
@@ -85,6 +87,10 @@ class Instrument:
         """What a run's notes should say about the maps."""
         return []
 
+    def edit(self, act: Mapping[str, Any], cells: Sequence[tuple[str, Site]]) -> Recipe:
+        """The recipe of the act "reading" on some of its cells, each with its panel's name; what a lens is for."""
+        raise NotImplementedError
+
     def after_run(self, recipe: Recipe) -> None:
         """A run with this recipe has shown its numbers; called on the worker, before its controls and its text."""
 
@@ -119,7 +125,8 @@ class Instrument:
             self._fresh = anew
         maps = self.maps(halt)
         if self.at_once and (self.view.model.worker.is_current or not self.grids):
-            self._show(*next(maps))
+            for step in itertools.islice(maps, 1):  # none where the run is being stopped
+                self._show(*step)
         self._drawn = drawn = Future[None]()
         self.view.begin_maps()
         threading.Thread(target=self._fill, args=(maps, halt, drawn), name="mi-maps", daemon=True).start()
