@@ -166,8 +166,8 @@ def lens(words: list[str] = WORDS, **more: Any) -> Loop:
     values = sure[..., None] * 0.5 ** np.arange(k)
     panel = Panel(
         "lens",
-        Axis("layer", list(map(str, range(LAYERS)))),
-        positions(words),
+        Axis("layer", [str(i) for i in range(rows)], [[i] for i in range(rows)]),
+        Axis("position", words, [[i] for i in range(cols)]),
         sure,
         title="Logit lens: probability of the most probable token, read after each block",
         scale="sequential",
@@ -193,7 +193,7 @@ def asked(
     sides = (("clean", "Clean"), ("edited", "Edited"), ("both", "Both"), ("difference", "Difference"))
     made = [
         Choice("value", "Show", value, values),
-        Choice("target", "Follow", target, hint="one token, such as ‘ Paris’"),
+        Choice("target", "Follow", target, hint="each cell’s own"),
         Choice("side", "Run", side, sides),
         Choice("translator", "Lens", translator, (("plain", "Plain"), ("affine", "Affine"))),
     ]

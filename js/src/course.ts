@@ -105,5 +105,6 @@ export function widened({ range: [low, high], scale }: { range: [number, number]
 /** Which line is which, where there are two. */
 function keys(panels: Panel[]): HTMLElement[] {
   if (panels.length < 2) return [];
-  return panels.map(({ name }) => h("span", { class: "mi-line-key" }, h("i", { class: LOOKS[name] ?? "" }), NAMES[name] ?? name));
+  const key = ({ name }: Panel) => h("span", { class: "mi-line-key" }, h("i", { class: LOOKS[name] ?? "" }), NAMES[name] ?? name);
+  return [h("span", { class: "mi-line-keys" }, ...panels.map(key))];
 }

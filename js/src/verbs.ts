@@ -82,7 +82,7 @@ export class Verbs {
   }
 
   private readingControls({ how, strength }: Of<"reading">): HTMLElement[] {
-    const [name, hint] = how === "swap" ? ["for", "the token that comes in, as ‘ Rome’"] : ["token", OWN];
+    const [name, hint] = how === "swap" ? ["for", "the token that comes in"] : ["token", OWN];
     return [
       options("What becomes of it", "how", HOWS, (how) => this.alter("reading", { how })),
       typed(name, "token", hint, (token) => this.alter("reading", { token })),

@@ -29,7 +29,7 @@ _VALUES = (("prob", "Probability"), ("rank", "Rank"), ("kl", "KL from the output
 _SIDES = (("clean", "Clean"), ("edited", "Edited"), ("both", "Both"), ("difference", "Difference"))
 _PANELS = {"clean": ("lens",), "edited": ("edited",), "both": ("lens", "edited"), "difference": ("difference",)}
 _OF_A_TOKEN = ("prob", "rank")  # values that are of one token
-_HINT = "one token, such as ‘ Paris’"
+_HINT = "each cell’s own"
 _NO_RUN = "There is no run yet, so this is the clean one."
 #: What a positive difference means, edited minus clean, by what is shown.
 _GAINS = {
@@ -93,6 +93,7 @@ class Lens(Instrument):
     def _refuse(self, target: str) -> None:
         if target:
             self.view.model.single(target)
+            self.view.base.refuse_unspaced(target)
 
     def after_run(self, recipe: Recipe) -> None:
         """Read the edited run, where it is shown."""
