@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _FORMAT = "mi_widgets.direction/1"
 #: What a direction is besides its vector and provenance; its file and its hash hold all of it.
-FIELDS = ("layer", "norm", "natural", "name", "positive", "negative", "head", "kind")
+FIELDS = ("layer", "norm", "natural", "name", "positive", "negative", "head", "kind", "tokens")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,6 +38,7 @@ class Direction:
     positive, negative: the texts it was made from, so that code can make it again.
     head: the head's number, or None for the residual stream.
     kind: how it was made ("mean": as the difference of the texts' means, which code can repeat).
+    tokens: of a reading, the token's id; of two, the first one's direction less the second's; see `steer.reading`.
     provenance: the model it was made in; recipes made from it carry it along.
 
     Directions are equal when all but their provenance is.
@@ -53,12 +54,14 @@ class Direction:
     provenance: dict[str, Any] = field(default_factory=dict)
     head: int | None = None
     kind: str = "mean"
+    tokens: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.layer, bool) or not isinstance(self.layer, int) or self.layer < 0:
             raise ValueError(f"layer must be a whole number from 0, not {self.layer!r}")
         for name in ("positive", "negative"):
             object.__setattr__(self, name, texts(name, getattr(self, name)))
+        object.__setattr__(self, "tokens", _ids(self.tokens))
         for name in ("name", "kind"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"the {name} of a direction is a text, not {getattr(self, name)!r:.80}")
@@ -166,6 +169,13 @@ class Direction:
         if direction.hash != stated:
             raise ValueError("it does not have the hash that it states")
         return direction
+
+
+def _ids(tokens: Any) -> tuple[int, ...]:
+    ids = tuple(tokens) if isinstance(tokens, (list, tuple)) else (None,)
+    if len(ids) > 2 or not all(isinstance(id_, int) and not isinstance(id_, bool) and id_ >= 0 for id_ in ids):
+        raise ValueError(f"tokens are at most two ids from 0, not {tokens!r:.80}")
+    return ids
 
 
 def is_finite(value: Any) -> bool:

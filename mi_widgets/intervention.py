@@ -173,6 +173,7 @@ class Intervention:
 
     def __str__(self) -> str:
         name = self.direction.name if self.direction else ""
+        mirrored = (self.op, self.strength) == ("project_out", 2)  # x − 2 (x · v) v
         what = {
             "zero": lambda: "set to zero",
             "mean": lambda: "set to its mean",
@@ -183,14 +184,14 @@ class Intervention:
             "knock_out": lambda: "cut",
             "add": lambda: f"+ {self.amount:g} × {name}",
             "rotate": lambda: f"turned by {self.amount:g} × {name}",
-            "project_out": lambda: f"without {name}",
+            "project_out": lambda: f"mirrored along {name}" if mirrored else f"without {name}",
             "delta": lambda: f"+ {self.delta.size} numbers" if self.delta else "",
             "swap": lambda: f"in {self.subspace.name!r} as in another prompt" if self.subspace else "",
         }[self.op]()
         place = "residual stream everywhere" if self.everywhere else str(self.site)
         more = [] if self.where == "all" else [f"{self.where} positions"]
         more += [str(self.condition)] if self.condition else []
-        more += [] if self.strength == 1 else [f"strength {self.strength:g}"]
+        more += [] if self.strength == 1 or mirrored else [f"strength {self.strength:g}"]
         return f"{place} {what}" + (f" ({', '.join(more)})" if more else "")
 
 

@@ -53,10 +53,10 @@ class Run:
         Raises ValueError for a word without its leading space where the one with it is far more probable.
         """
         for text in (*_listed(answer), *_listed(foil)):
-            self._refuse_unspaced(text)
+            self.refuse_unspaced(text)
         return float(reader(self.model, "logit_diff", answer, foil)(self.logits[-1:])[0])
 
-    def _refuse_unspaced(self, text: str | int) -> None:
+    def refuse_unspaced(self, text: str | int) -> None:
         """ "Mary" and " Mary" are two tokens; after a word it is nearly always the second that is meant."""
         spaced = f" {text}"
         if isinstance(text, int) or text.startswith(" ") or not self.model.is_single(spaced):

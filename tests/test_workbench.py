@@ -63,7 +63,7 @@ def by_hand(small: Tiny, recipe: mi.Recipe) -> float:
     """The change of the metric by plain hooks on the user's own bridge."""
     bridge, ids = small.model.bridge, small.ids()
     with torch.no_grad():
-        after = bridge.run_with_hooks(ids, fwd_hooks=recipe.hooks(small.model))[0]
+        after = bridge.run_with_hooks(ids, fwd_hooks=recipe.hooks(small.model, CLEAN))[0]
         return small.difference(after) - small.difference(bridge(ids)[0])
 
 

@@ -29,6 +29,7 @@ WORDS = [
 WORDS += ["·drink", "·to"]
 PROMPT = "When Mary and John went to the store, John gave a drink to"
 ODD = ["·Paris", "·שלום", "‹E2 80›", "↵", "<b>bold</b>", "·extraordinarily"]
+METRIC = 'logit(" Mary") − logit(" John")'
 MODEL = {
     "model": "SmolLM2-135M-Instruct",
     "weights": "3f9a2c1e",
@@ -260,26 +261,103 @@ def lens(words: list[str] = WORDS, **more: Any) -> Loop:
     """A lens map with awkward tokens in it."""
     random = np.random.default_rng(1)
     said = [token(i, text) for i, text in enumerate([w for w in WORDS[1:]] + ODD)]
-    rows, cols, k = LAYERS + 1, len(words), 5
+    rows, cols, k = LAYERS, len(words), 5
     sure = np.linspace(0.02, 0.85, rows)[:, None] * random.uniform(0.3, 1, cols)
     ids = random.integers(0, len(said), (rows, cols, k)).astype(np.int32)
     ids[18:, :, 0] = ids[-1, :, 0]
     values = sure[..., None] * 0.5 ** np.arange(k)
     panel = Panel(
         "lens",
-        Axis("layer", ["emb", *map(str, range(LAYERS))]),
-        positions(words),
+        Axis("layer", [str(i) for i in range(rows)], [[i] for i in range(rows)]),
+        Axis("position", words, [[i] for i in range(cols)]),
         sure,
-        title="Most likely next token after each layer",
+        title="Logit lens: probability of the most probable token, read after each block",
         scale="sequential",
         unit="probability",
-        sign="The residual stream read as if it were the last layer's.",
+        quantity="probability of the first token",
+        sign="Brighter: more probable. The last row is the model's own output.",
         excluded=[0],
         texts=ids[..., 0],
         top=Top(ids, values),
         vocabulary=said,
+        kind="residual",
+        part="post",
+        instrument="lens",
     )
-    return LensMap([panel], title="What each layer would say next", **{**shared(words), **more})
+    return LensMap([panel], title="What each layer would say next", **{**shared(words), "choices": asked(), **more})
+
+
+def asked(
+    value: str = "prob", target: str = "", side: str = "clean", translator: str = "plain"
+) -> list[dict[str, Any]]:
+    """The choices of a lens."""
+    values = (("prob", "Probability"), ("rank", "Rank"), ("kl", "KL from the output"), ("logit_diff", METRIC))
+    sides = (("clean", "Clean"), ("edited", "Edited"), ("both", "Both"), ("difference", "Difference"))
+    made = [
+        Choice("value", "Show", value, values),
+        Choice("target", "Follow", target, hint="each cell’s own"),
+        Choice("side", "Run", side, sides),
+        Choice("translator", "Lens", translator, (("plain", "Plain"), ("affine", "Affine"))),
+    ]
+    return [replace(choice, instrument="lens").wire() for choice in made]
+
+
+def ranks() -> Loop:
+    """The rank of a token that the last layers come to."""
+    view, random = lens(choices=asked("rank", " Mary")), np.random.default_rng(8)
+    depth = np.linspace(0, 1, LAYERS)[:, None]
+    noise = random.uniform(-0.15, 0.1, (LAYERS, len(WORDS)))
+    values = np.rint(np.exp(np.clip(1.05 - depth**2 + noise, 0, 1) * np.log(49152)))
+    values[26:, -1] = 1
+    view.panels = [
+        replace(
+            view.panels[0],
+            values=values,
+            title='Logit lens: rank of " Mary", read after each block',
+            unit="rank",
+            quantity='rank of " Mary"',
+            spacing="log",
+            bright="low",
+            range=(1.0, float(values[:, 1:].max())),
+            sign="1: the first choice of that layer.",
+        )
+    ]
+    return view
+
+
+def sides(difference: bool = False) -> Loop:
+    """A lens without and with an edit, or the difference of the two."""
+    side = "difference" if difference else "both"
+    view = lens(choices=asked("prob", " Mary", side), result=result(TEXT))
+    (clean,) = view.panels
+    fall = np.zeros(clean.shape)
+    fall[15:, 4:] = -np.linspace(0.1, 0.8, LAYERS - 15)[:, None] * np.linspace(0.2, 1, len(WORDS) - 4)
+    after = np.clip(clean.values * (1 + fall), 0, 1)
+    after[20:, 3] += 0.1
+    quantity, kept = 'probability of " Mary"', clean.texts
+    assert kept is not None
+    texts = np.where(fall < -0.3, np.roll(kept, 3, axis=1), kept)
+    name = "After L15H3 set to its mean; L23H3 set to its mean"
+    lens_ = replace(clean, title=f"Logit lens: {quantity}, read after each block", quantity=quantity, range=(0.0, 0.85))
+    edited = replace(lens_, name="edited", values=after, texts=texts, title=f"{name}: {quantity}")
+    view.panels = [lens_, edited]
+    if difference:
+        view.panels = [
+            replace(
+                edited,
+                name="difference",
+                values=after - clean.values,
+                range=None,
+                scale="signed",
+                toward=0,
+                title=f"{name}: {quantity}, minus the clean run",
+                quantity=f"{quantity}, edited minus clean",
+                sign="Positive: more probable in the edited run. Written where the first token is another one.",
+                texts=np.where(texts == kept, -1, texts),
+            )
+        ]
+    view.picks = [(0, 20, 14)]
+    return view
 
 
 def patterns(random: np.random.Generator, length: int) -> np.ndarray:
@@ -476,6 +554,11 @@ def failure() -> dict[str, str]:
     }
 
 
+def reading(how: str, token: str = "") -> dict[str, Any]:
+    """An act on what the lens reads."""
+    return {"verb": "reading", "how": how, "token": token, "strength": 0.3}
+
+
 PICKED = {"picks": [(0, 15, 3), (0, 23, 3)]}
 TEXT = "John. He took the drink and went to the store again, and then gave a drink to John."
 SCENES: dict[str, Loop] = {
@@ -491,6 +574,15 @@ SCENES: dict[str, Loop] = {
     "attribution-neurons": neurons(),
     "attribution-tokens": one_row(),
     "lens": lens(picks=[(0, 0, 0), (0, 20, 5)], act={"verb": "scale", "factor": 2.0}),
+    "lens-rank": ranks(),
+    "lens-both": sides(),
+    "lens-difference": sides(difference=True),
+    "lens-remove": lens(picks=[(0, 20, 5), (0, 24, 9)], act=reading("remove")),
+    "lens-add": lens(picks=[(0, 20, 5)], act=reading("add", " Mary")),
+    "lens-swap": lens(picks=[(0, 20, 5)], act=reading("swap")),
+    "lens-clamp": lens(picks=[(0, 20, 5)], act={"verb": "clamp", "low": -1.0, "high": None}),
+    "lens-replace": lens(picks=[(0, 20, 5)], act={"verb": "replace", "prompt": PROMPT}),
+    "lens-project": lens(act={"verb": "project_out", "direction": "formal"}),
     "attention": attention(picks=[(0, 23, 3)], code="import transformer_lens\n\nmodel = ..."),
     "attention-compared": compared(),
     "attention-512": long_attention(512),

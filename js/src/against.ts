@@ -10,8 +10,8 @@ const CLEAR = 0.2; // of the colour range: what is paler is hardly told from zer
 const LONGEST = 9;
 
 /** Whether a value lies so far on the orange side that its cell is stroked. */
-export function isAgainst({ scale, range, toward }: Pick<Panel, "scale" | "range" | "toward">, value: number): boolean {
-  return scale === "signed" && place(value, range, toward === -1) <= (1 - CLEAR) / 2;
+export function isAgainst({ scale, range, toward, spacing }: Pick<Panel, "scale" | "range" | "toward" | "spacing">, value: number): boolean {
+  return scale === "signed" && place(value, range, toward === -1, spacing === "log") <= (1 - CLEAR) / 2;
 }
 
 /** A short stroke around a point, from upper left to lower right, the other way than the hatching of what is not computed. */

@@ -1,34 +1,30 @@
 // The action bar: what is picked, what is to be done to it, and Run.
 
-import type { Act, Direction, Pick } from "./border";
+import { readPanel, type Pick } from "./border";
 import type { CodePane } from "./code";
 import { promise } from "./deed";
 import { bdi, h, shown } from "./dom";
 import { Follow } from "./follow";
 import { count } from "./format";
 import type { Loop } from "./loop";
-import { scaleSlider, strengthSlider } from "./slider";
+import { topOf } from "./reading";
 import { tray } from "./tray";
 import { undoButtons } from "./undo";
+import { Verbs } from "./verbs";
 
 export type Naming = (pick: Pick) => string;
 
 const MOST_CHIPS = 10;
 const KEEP = "Keep this edit in force while you pick others";
-const VERBS: [Act["verb"], string][] = [["switch_off", "Switch off"], ["scale", "Scale"], ["add", "Add direction"]];
-const KINDS: ["mean" | "zero", string][] = [["mean", "to its mean"], ["zero", "to zero"]];
 
 export class ActionBar {
   readonly element: HTMLElement;
   private readonly chips = h("div", { class: "mi-chips", "data-testid": "picks" });
-  private readonly details = h("div", { class: "mi-details" });
-  private readonly verbs = h("div", { class: "mi-segments", role: "group", "aria-label": "What to do" });
   private readonly why = h("span", { class: "mi-why", "data-testid": "why" });
   private readonly runButton = h("button", { class: "mi-button mi-primary", type: "button" });
   private readonly codeButton = h("button", { class: "mi-button", type: "button", "data-testid": "code", "aria-expanded": "false" }, "Code");
   private readonly keepButton = h("button", { class: "mi-button", type: "button", "data-testid": "keep", title: KEEP }, "Keep");
   private readonly clearButton = h("button", { class: "mi-button", type: "button", "data-testid": "clear" }, "Clear");
-  private drawn = "";
 
   constructor(
     private readonly loop: Loop,
@@ -40,10 +36,8 @@ export class ActionBar {
     this.runButton.addEventListener("click", () => (loop.busy ? loop.stop() : loop.run()));
     this.keepButton.addEventListener("click", () => loop.keep());
     const buttons = h("div", { class: "mi-buttons" }, this.runButton, new Follow(loop).button, this.keepButton, this.codeButton, this.clearButton, undoButtons(loop), this.why);
-    const verbRow = h("div", { class: "mi-verbs" }, this.verbs, this.details);
-    this.element = h("section", { class: "mi-bar", "aria-label": "Action", "data-testid": "bar" }, tray(loop), this.chips, verbRow, buttons);
+    this.element = h("section", { class: "mi-bar", "aria-label": "Action", "data-testid": "bar" }, tray(loop), this.chips, new Verbs(loop).element, buttons);
     loop.watch(["picks", "panels", "tokens"], () => this.showPicks());
-    loop.watch(["act", "directions"], () => this.showAct());
     loop.watch(["picks", "act", "tray", "result"], () => this.showRun());
     loop.watchBusy(() => this.showRun());
   }
@@ -71,45 +65,6 @@ export class ActionBar {
     return h("span", { class: "mi-chip", "data-testid": "pick" }, bdi(name), button);
   }
 
-  /** Draw the verb's own controls; while only a slider's number changes, the slider stays as it is under the finger. */
-  private showAct(): void {
-    const act = this.loop.get("act");
-    const directions = this.loop.get("directions");
-    const sort = JSON.stringify([act.verb, act.verb === "add" && act.direction, directions]);
-    if (sort !== this.drawn) this.drawAct(act, directions);
-    this.drawn = sort;
-    for (const input of this.details.querySelectorAll<HTMLInputElement>("input[data-act]"))
-      if (document.activeElement !== input) input.value = numberIn(act);
-    for (const button of this.details.querySelectorAll<HTMLElement>("[data-kind]"))
-      button.setAttribute("aria-pressed", String(act.verb === "switch_off" && button.dataset.kind === act.kind));
-  }
-
-  private drawAct(act: Act, directions: Direction[]): void {
-    const offered = VERBS.filter(([verb]) => verb !== "add" || directions.length);
-    this.verbs.replaceChildren(...offered.map(([verb, name]) => segment(name, `verb-${verb}`, verb === act.verb, () => this.change(verb))));
-    this.details.replaceChildren(...this.controls(act, directions));
-  }
-
-  private controls(act: Act, directions: Direction[]): HTMLElement[] {
-    const plan = (next: Act) => this.loop.plan(next);
-    if (act.verb === "switch_off") return [kinds((kind) => plan({ verb: "switch_off", kind }))];
-    if (act.verb === "scale") return scaleSlider(act.factor, (factor) => plan({ verb: "scale", factor }));
-    const chosen = directions.find(({ name }) => name === act.direction);
-    const choose = (name: string) => plan({ verb: "add", direction: name, strength: naturalOf(directions, name) });
-    return [
-      directionSelect(directions, act.direction, choose),
-      ...strengthSlider(act.strength, chosen?.natural ?? 0, (strength) => plan({ ...act, strength })),
-    ];
-  }
-
-  private change(verb: Act["verb"]): void {
-    const [first] = this.loop.get("directions");
-    if (verb === "switch_off") this.loop.plan({ verb, kind: "mean" });
-    else if (verb === "scale") this.loop.plan({ verb, factor: 2 });
-    else if (first) this.loop.plan({ verb, direction: first.name, strength: first.natural });
-    this.verbs.querySelector<HTMLElement>('[aria-pressed="true"]')?.focus();
-  }
-
   private showRun(): void {
     const { busy, obstacle: reason } = this.loop;
     const button = this.runButton;
@@ -125,30 +80,14 @@ export class ActionBar {
   private promised(): string {
     const { picks, act, tray } = this.loop.draft;
     if (!this.loop.keepable) return "Runs the kept edits.";
-    const words = promise(act, picks.length, this.loop.placed(picks).length);
+    const reads = act.verb === "reading" ? picks.map((pick) => this.read(pick)) : [];
+    const words = promise(act, picks.length, this.loop.placed(picks).length, reads.filter(Boolean));
     return tray.length ? `${words} The kept edits stay in force.` : words;
   }
-}
 
-function kinds(choose: (kind: "mean" | "zero") => void): HTMLElement {
-  const buttons = KINDS.map(([kind, name]) => {
-    const button = segment(name, `kind-${kind}`, false, () => choose(kind));
-    button.dataset.kind = kind;
-    return button;
-  });
-  return h("div", { class: "mi-segments mi-quiet", role: "group", "aria-label": "Replace by" }, ...buttons);
+  /** The token that a cell of a lens reads first. */
+  private read([panel, row, col]: Pick): string {
+    const wire = this.loop.get("panels")[panel];
+    return wire?.top ? (topOf(readPanel(wire), { row, col })[0]?.token.text ?? "") : "";
+  }
 }
-
-function segment(name: string, id: string, checked: boolean, choose: () => void): HTMLElement {
-  return h("button", { type: "button", "aria-pressed": String(checked), "data-testid": id, onclick: choose }, name);
-}
-
-function directionSelect(directions: Direction[], chosen: string, choose: (name: string) => void): HTMLElement {
-  const options = directions.map(({ name, layer }) => h("option", { value: name, selected: name === chosen }, `${name} (layer ${layer})`));
-  const select = h("select", { "aria-label": "Direction", "data-testid": "direction" }, ...options);
-  select.addEventListener("change", () => choose(select.value));
-  return select;
-}
-
-const naturalOf = (directions: Direction[], name: string) => directions.find((direction) => direction.name === name)?.natural ?? 0;
-const numberIn = (act: Act) => String(act.verb === "scale" ? act.factor : act.verb === "add" ? act.strength : "");

@@ -18,9 +18,12 @@ export type PanelWire = {
   scale: "signed" | "sequential";
   range: [number, number];
   unit: string;
+  quantity: string;
   sign: string;
   notes: string[];
   toward: 1 | -1 | 0;
+  spacing: "even" | "log";
+  bright: "high" | "low";
   excluded: number[];
   causal: boolean;
   texts: Wire | null;
@@ -36,9 +39,13 @@ export type PanelWire = {
 };
 export type Pick = [panel: number, row: number, col: number];
 export type Act =
-  | { verb: "switch_off"; kind: "mean" | "zero" }
+  | { verb: "switch_off"; kind: "mean" | "zero" | "resample" }
   | { verb: "scale"; factor: number }
-  | { verb: "add"; direction: string; strength: number };
+  | { verb: "add"; direction: string; strength: number }
+  | { verb: "clamp"; low: number | null; high: number | null }
+  | { verb: "replace"; prompt: string }
+  | { verb: "project_out"; direction: string }
+  | { verb: "reading"; how: "remove" | "add" | "swap"; token: string; strength: number };
 export type Direction = { name: string; layer: number; natural: number };
 export type Kept = { id: number; label: string; strength: number };
 export type Row = { run: number; what: string; metric: string; before: number; after: number; difference: number; beats: number | null; controls: number | null; recipe: string };

@@ -1,7 +1,7 @@
 // What can be chosen about the maps: few options as a row of buttons, many as a list (with steps, where they follow each
 // other), a typed answer as a field.
 
-import type { Choice } from "./border";
+import { filled, type Choice } from "./border";
 import { h, shown } from "./dom";
 import type { Loop } from "./loop";
 
@@ -19,6 +19,7 @@ export function choices(loop: Loop, instrument: string): HTMLElement {
     for (const { name, value } of offered) settle(bar.querySelector(`[data-choice="${CSS.escape(name)}"]`)!, value);
     shown(bar, offered.length > 0);
   });
+  loop.watch(["error"], () => filled(loop.get("error")) && refuse(loop, bar));
   return bar;
 }
 
@@ -60,11 +61,20 @@ function field({ hint }: Choice, choose: (value: string) => void): HTMLElement {
   return input;
 }
 
+/** A typed answer that Python did not take stays, marked, so that it can be mended. */
+function refuse(loop: Loop, bar: HTMLElement): void {
+  for (const { name, value } of loop.get("choices"))
+    for (const input of bar.querySelectorAll<HTMLInputElement>(`[data-choice="${CSS.escape(name)}"] input`))
+      input.setAttribute("aria-invalid", String(input.value !== value));
+}
+
 /** Show which answer holds, and leave alone what a person is typing. */
 function settle(control: HTMLElement, value: string): void {
   for (const button of control.querySelectorAll<HTMLElement>("button[data-value]")) button.setAttribute("aria-pressed", String(button.dataset.value === value));
-  for (const input of control.querySelectorAll<HTMLInputElement | HTMLSelectElement>("input, select"))
+  for (const input of control.querySelectorAll<HTMLInputElement | HTMLSelectElement>("input, select")) {
     if (document.activeElement !== input || input instanceof HTMLSelectElement) input.value = value;
+    input.setAttribute("aria-invalid", "false");
+  }
   const select = control.querySelector("select");
   for (const button of control.querySelectorAll<HTMLButtonElement>("button[data-step]"))
     button.disabled = !select?.options[select.selectedIndex + Number(button.dataset.step)];

@@ -36,10 +36,26 @@ export function pixels(scale: Scale, theme: Theme, opacity = 255, behind: Rgb = 
   });
 }
 
-/** Where a value lies in its range, 0..1, clipped; NaN stays NaN. `flip` swaps the two arms. */
-export function place(value: number, [low, high]: readonly [number, number], flip = false): number {
-  const t = Math.min(1, Math.max(0, (value - low) / (high - low)));
+/** Where a value lies in its range, 0..1, clipped; NaN stays NaN. `flip` swaps the two ends; `log`: by logarithm. */
+export function place(value: number, [low, high]: readonly [number, number], flip = false, log = false): number {
+  const t = Math.min(1, Math.max(0, log ? byLog(value, low, high) : (value - low) / (high - low)));
   return flip ? 1 - t : t;
+}
+
+/** The value in the middle of a range's colours. */
+export function middle([low, high]: readonly [number, number], log = false): number {
+  return log && low >= 0 ? low + Math.expm1(Math.log1p(high - low) / 2) : (low + high) / 2;
+}
+
+/** Whether a panel's high end takes the colour that others have at the low one. */
+export function flips({ scale, toward, bright }: { scale: Scale; toward: number; bright: "high" | "low" }): boolean {
+  return scale === "signed" ? toward === -1 : bright === "low";
+}
+
+/** By log(1 + distance) from the low end; where there are negative values, from 0 to either side. */
+function byLog(value: number, low: number, high: number): number {
+  if (low >= 0) return Math.log1p(value - low) / Math.log1p(high - low);
+  return 0.5 + (Math.sign(value) * Math.log1p(Math.abs(value))) / (2 * Math.log1p(high));
 }
 
 /** A colour let through to what lies behind it. */

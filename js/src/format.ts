@@ -9,6 +9,19 @@ export function plain(x: number): string {
   return minus(x.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.0995 ? 2 : size >= 0.001 ? 3 : 4));
 }
 
+/** A whole number in groups of three digits. */
+export function whole(x: number): string {
+  return Math.round(x).toLocaleString("en");
+}
+
+/** A number to four figures, for what is read one by one. */
+export function exact(x: number): string {
+  if (Number.isNaN(x)) return "not computed";
+  const size = Math.abs(x);
+  if (Number.isInteger(x)) return minus(x.toLocaleString("en"));
+  return minus(size >= 0.0001 && size < 10000 ? String(Number(x.toPrecision(4))) : x.toPrecision(4));
+}
+
 /** The same with its sign always shown. */
 export function signed(x: number): string {
   return x > 0 ? `+${plain(x)}` : plain(x);

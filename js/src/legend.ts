@@ -2,9 +2,9 @@
 
 import type { Panel } from "./border";
 import { isAgainst, stroke } from "./against";
-import { colormap, css } from "./color";
+import { colormap, css, flips, middle } from "./color";
 import { h } from "./dom";
-import { plain, signed } from "./format";
+import { plain, signed, whole } from "./format";
 import type { Look } from "./look";
 import { fresh, pictureScale } from "./paint";
 import { isPattern } from "./reading";
@@ -30,7 +30,7 @@ function bar(panel: Panel, look: Look): HTMLCanvasElement {
     brush.fillRect(x, 0, 1.5, BAR.height);
   }
   for (let x = STROKES / 2; x < BAR.width && !panel.thumbnails; x += STROKES)
-    if (isAgainst({ ...panel, range: [0, 1], toward: 1 }, x / BAR.width)) stroke(brush, { x, y: BAR.height / 2 }, BAR, color(x / BAR.width));
+    if (isAgainst({ ...panel, range: [0, 1], toward: 1, spacing: "even" }, x / BAR.width)) stroke(brush, { x, y: BAR.height / 2 }, BAR, color(x / BAR.width));
   return canvas;
 }
 
@@ -38,13 +38,19 @@ function ticks(panel: Panel): HTMLElement {
   return h("div", { class: "mi-ticks" }, ...numbers(panel).map((number) => h("span", {}, number)));
 }
 
-/** Orange is always on the left and blue on the right; when negative supports the answer, the numbers change places. */
-function numbers({ scale, range: [low, high], toward, thumbnails, pictured: [least, most] }: Panel): string[] {
+/**
+ * Orange is always on the left and blue on the right, dark on the left and bright on the right; where negative supports
+ * the answer, or less is better, the numbers change places.
+ */
+export function numbers(panel: Panel): string[] {
+  const { scale, range, thumbnails, spacing, pictured: [least, most] } = panel;
   if (thumbnails) return least < 0 ? [signed(least), "0", signed(most)] : ["0", plain(most / 4), plain(most)];
-  if (scale === "sequential") return [plain(low), plain((low + high) / 2), plain(high)];
-  const ends = [signed(low), "0", signed(high)];
-  return toward === -1 ? ends.reverse() : ends;
+  const log = spacing === "log";
+  const found = scale === "sequential" ? [range[0], middle(range, log), range[1]].map(tick(panel)) : [signed(range[0]), "0", signed(range[1])];
+  return flips(panel) ? found.reverse() : found;
 }
+
+const tick = ({ unit }: Panel) => (value: number) => (unit === "rank" ? whole(value) : plain(value));
 
 function sides({ scale, toward, thumbnails }: Panel): HTMLElement | null {
   if (scale !== "signed" || thumbnails || toward === 0) return null;
@@ -52,8 +58,9 @@ function sides({ scale, toward, thumbnails }: Panel): HTMLElement | null {
 }
 
 function sentences(panel: Panel): string[] {
-  const { sign, notes, unit, thumbnails } = panel;
-  const read = thumbnails ? [meter(panel), pictures(panel), brackets(panel), ...notes] : [[unit ? `Unit: ${unit}.` : "", ...notes].filter(Boolean).join(" ")];
+  const { sign, notes, unit, thumbnails, spacing } = panel;
+  const spaced = spacing === "log" ? "Colours are spaced by the logarithm." : "";
+  const read = thumbnails ? [meter(panel), pictures(panel), brackets(panel), ...notes] : [[unit ? `Unit: ${unit}.` : "", spaced, ...notes].filter(Boolean).join(" ")];
   return [sign, ...read].filter(Boolean);
 }
 

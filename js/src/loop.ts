@@ -1,6 +1,7 @@
 // The conversation with Python: traits read and written, requests sent, and whether an answer is on its way.
 
 import { filled, sameAct, sameDraft, samePicks, sameTray, sortedPicks } from "./border";
+import { lacks, placeless } from "./deed";
 import type { Act, BenchTraits, Draft, Kept, Message, Pick, Question, Result } from "./border";
 
 /** What anywidget hands to a view, as far as a view uses it. */
@@ -58,6 +59,11 @@ export class Loop {
     return picks.filter(([panel]) => panels[panel]?.cols.name === "position");
   }
 
+  /** Whether a cell is one of a lens, which reads tokens. */
+  reads([panel]: Pick): boolean {
+    return !!this.get("panels")[panel]?.top;
+  }
+
   /** The last run, if there is one. */
   get result(): Result | null {
     const result = this.get("result");
@@ -73,13 +79,15 @@ export class Loop {
   get obstacle(): string {
     const { picks, act, tray } = this.draft;
     if (this.get("status") === "closed") return "The model is closed.";
-    return !picks.length && act.verb !== "add" && !tray.length ? "Pick a cell first." : "";
+    if (!picks.length && !placeless(act)) return tray.length ? "" : "Pick a cell first.";
+    if (act.verb === "reading" && !picks.every((pick) => this.reads(pick))) return "Pick cells of the lens.";
+    return lacks(act);
   }
 
   /** Whether there is a draft of its own that could be put into the tray. */
   get keepable(): boolean {
     const { picks, act } = this.draft;
-    return this.get("status") !== "closed" && (picks.length > 0 || act.verb === "add");
+    return !this.obstacle && (picks.length > 0 || placeless(act));
   }
 
   get busy(): boolean {

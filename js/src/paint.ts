@@ -1,7 +1,7 @@
 // Cells on canvas, as far as the window shows them: pictures, colours, words. Knows sizes and colours, no events.
 
 import { isAgainst, stroke } from "./against";
-import { colormap, css, faded, ink, pixels, place, type Rgb } from "./color";
+import { colormap, css, faded, flips, ink, pixels, place, type Rgb } from "./color";
 import type { Panel, Token } from "./border";
 import { plain } from "./format";
 import { shown, type Cell, type Run, type Size } from "./geometry";
@@ -62,7 +62,7 @@ function paintStroke(brush: Brush, sheet: Sheet, cell: Cell, value: number): voi
 
 /** The colour of a value, paler in a column outside the colour scale. */
 export function colorOf({ panel, look }: Sheet, value: number, col: number): Rgb {
-  const color = colormap(panel.scale, look.theme)(place(value, panel.range, panel.toward === -1));
+  const color = colormap(panel.scale, look.theme)(place(value, panel.range, flips(panel), panel.spacing === "log"));
   return panel.excluded.includes(col) ? faded(color, look.ground, PALE) : color;
 }
 
@@ -114,7 +114,7 @@ function paintImage(brush: Brush, sheet: Sheet): void {
 function colored(image: Uint32Array, { panel, look }: Sheet, indices: Int32Array): void {
   const { values, estimated, range, scale } = panel;
   const width = panel.cols.labels.length;
-  const flip = panel.toward === -1;
+  const [flip, log] = [flips(panel), panel.spacing === "log"];
   const pale = new Set(panel.excluded);
   const [exact, guessed] = [255, 128].map((opacity) => pixels(scale, look.theme, opacity));
   const outside = pixels(scale, look.theme, 255, look.ground, PALE);
@@ -122,7 +122,7 @@ function colored(image: Uint32Array, { panel, look }: Sheet, indices: Int32Array
     const index = indices[at];
     if (index < 0) continue;
     const palette = pale.size && pale.has(index % width) ? outside : estimated?.[index] ? guessed : exact;
-    image[at] = palette[Math.round(place(values[index], range, flip) * (palette.length - 1))];
+    image[at] = palette[Math.round(place(values[index], range, flip, log) * (palette.length - 1))];
   }
 }
 
@@ -200,7 +200,7 @@ function paintMeter(brush: Brush, { panel, look }: Sheet, value: number, { x, y,
   brush.fillRect(x, y, width, height);
   if (Number.isNaN(value)) return;
   const signed = panel.scale === "signed";
-  const [zero, end] = [signed ? 0.5 : 0, place(value, panel.range, panel.toward === -1)];
+  const [zero, end] = [signed ? 0.5 : 0, place(value, panel.range, flips(panel))];
   brush.fillStyle = signed ? css(colormap("signed", look.theme)(end < 0.5 ? 0 : 1)) : look.muted;
   brush.fillRect(x + Math.min(zero, end) * width, y, Math.abs(end - zero) * width, height);
 }

@@ -1,7 +1,7 @@
 // A cell in words: the readout under a map, the label a screen reader speaks, the short name on a chip.
 
 import type { Axis, Panel, Token } from "./border";
-import { axisWord, percent, plain, signed } from "./format";
+import { axisWord, exact, percent, plain, signed, whole } from "./format";
 import type { Cell } from "./geometry";
 
 /** A cell's rank among how many; rank 0 where it does not take part. */
@@ -45,7 +45,8 @@ function position(axis: Axis, index: number, tokens: Token[]): number {
 /** A cell's number with its unit; a probability keeps its own scale. */
 export function amount(panel: Panel, value: number): string {
   if (Number.isNaN(value)) return "not computed";
-  if (panel.unit === "probability") return `${percent(value)} probability`;
+  if (panel.unit === "rank") return panel.scale === "signed" ? `${value > 0 ? "+" : ""}${exact(value)} ranks` : `rank ${whole(value)}`;
+  if (panel.unit === "probability" && panel.scale !== "signed") return `${percent(value)} probability`;
   const number = panel.scale === "signed" ? signed(value) : plain(value);
   return panel.unit ? `${number} ${panel.unit}` : number;
 }
@@ -66,9 +67,18 @@ function worth({ estimated, cols }: Panel, { row, col }: Cell, value: number): s
 
 /** The same as one sentence, with what the card beside the cell shows. */
 export function spoken(panel: Panel, cell: Cell, tokens: Token[], standing: Standing, chosen: boolean): string {
-  const top = topOf(panel, cell).slice(0, 3).map(({ token, value }) => `${token.text} ${percent(value)}`);
-  const parts = [...readout(panel, cell, tokens, standing), ...(top.length ? [`top: ${top.join(", ")}`] : [])];
+  const { quantity, top } = cardOf(panel, cell);
+  const listed = top.map(({ token, amount }) => `${token.text} ${amount}`);
+  const card = [quantity, ...(listed.length ? [`top: ${listed.join(", ")}`] : [])].filter(Boolean);
+  const parts = [...readout(panel, cell, tokens, standing), ...card];
   return parts.join(", ") + (chosen ? ", picked" : "");
+}
+
+/** What the card beside a cell of a lens shows, number by number to four figures: what is drawn, and the best tokens. */
+export function cardOf(panel: Panel, cell: Cell): { quantity: string; top: { token: Token; value: number; amount: string }[] } {
+  const value = panel.values[cell.row * panel.cols.labels.length + cell.col];
+  const quantity = panel.quantity && !Number.isNaN(value) ? `${panel.quantity}: ${exact(value)}` : "";
+  return { quantity, top: topOf(panel, cell).map((entry) => ({ ...entry, amount: exact(entry.value) })) };
 }
 
 /** A cell's short name: L15H3, or L15 · Mary; of a row with several numbers the row's. */
@@ -107,6 +117,7 @@ function places(panel: Panel, { row, col }: Cell, tokens: Token[]): string[] {
 const quoted = (text: string) => `‘\u2068${text}\u2069’`;
 
 function place(panel: Panel, { col }: Cell, { rank, total }: Standing): string {
+  if (rank && panel.bright === "low" && !panel.excluded.includes(col)) return ""; // that less is better says enough
   if (rank) return `rank ${rank.toLocaleString("en")} of ${total.toLocaleString("en")}`;
   return panel.excluded.includes(col) ? "outside the colour scale" : "";
 }

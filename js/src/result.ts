@@ -3,7 +3,7 @@
 import { amongControls, bandWords } from "./band";
 import type { Outcome, Pick, Result, Side } from "./border";
 import { doseCurve } from "./curve";
-import { deed } from "./deed";
+import { deed, placeless } from "./deed";
 import { bdi, h, type Child } from "./dom";
 import { percent, plain, signed } from "./format";
 import { jointEffect } from "./joint";
@@ -50,7 +50,7 @@ function age(area: HTMLElement, loop: Loop): void {
 
 /** The question that the result answers, with the mark that it is no longer the one drafted. */
 function request(loop: Loop, { act, picks, tray }: Result, name: (pick: Pick) => string): HTMLElement {
-  const drafted = deed(act, (act.verb === "add" ? loop.placed(picks) : picks).map(name));
+  const drafted = deed(act, (placeless(act) ? loop.placed(picks) : picks).map(name));
   const kept = tray.map(({ label, strength }) => (strength === 1 ? label : `${label} × ${plain(strength)}`));
   const words = h("h4", { "data-testid": "deed" }, bdi([...kept, drafted].filter(Boolean).join(" + ")));
   return h("div", { class: "mi-request" }, words, h("span", { class: "mi-stale-chip" }, STALE));

@@ -18,6 +18,12 @@ export function strengthSlider(strength: number, natural: number, change: (stren
   return slider("Strength", "strength", strength, { low: -reach, high: reach, step: 0.01 }, ticks, "median norms", change);
 }
 
+/** A strength in median norms of what is added to a reading; no mark, since each token has its own natural one. */
+export function readingSlider(strength: number, change: (strength: number) => void): HTMLElement[] {
+  const ticks = [{ at: 0, name: "0" }, { at: 1, name: "1" }];
+  return slider("Strength", "strength", strength, { low: -1, high: 1, step: 0.05 }, ticks, "median norms", change);
+}
+
 /** How much of a kept edit is in force: 0 nothing, 1 as it was kept. */
 export function doseSlider(name: string, strength: number, change: (strength: number) => void): HTMLElement[] {
   const ticks = [{ at: 0, name: "0" }, { at: 1, name: "1" }, { at: 2, name: "2" }];

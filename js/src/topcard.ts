@@ -1,11 +1,10 @@
-// The card beside a cell of the lens: its best tokens with their probabilities.
+// The card beside a cell of the lens: the exact number that is drawn, and its best tokens with their probabilities.
 
 import type { Panel } from "./border";
 import { bdi, h } from "./dom";
-import { percent } from "./format";
 import type { Cell } from "./geometry";
 import type { HeatMap } from "./map";
-import { topOf } from "./reading";
+import { cardOf } from "./reading";
 
 const WIDTH = 208;
 const GAP = 10;
@@ -14,11 +13,12 @@ export class TopCard {
   private readonly element = h("div", { class: "mi-topcard", "aria-hidden": "true", "data-testid": "top-card", hidden: true });
 
   show(panel: Panel, map: HeatMap, cell: Cell | null): void {
-    const top = cell ? topOf(panel, cell) : [];
+    const { quantity, top } = cell ? cardOf(panel, cell) : { quantity: "", top: [] };
     this.element.hidden = !top.length;
     if (!cell || !top.length) return;
     const heading = `${panel.rows.name} ${panel.rows.labels[cell.row]}`;
-    this.element.replaceChildren(h("p", {}, heading), h("ol", { class: "mi-top" }, ...top.map(line)));
+    const shown = quantity ? h("p", { class: "mi-quantity" }, bdi(quantity)) : null;
+    this.element.replaceChildren(...[h("p", {}, heading), shown, h("ol", { class: "mi-top" }, ...top.map(line))].filter((part) => part !== null));
     map.element.append(this.element);
     this.place(map, cell);
   }
@@ -34,8 +34,8 @@ export class TopCard {
   }
 }
 
-function line({ token, value }: { token: { text: string }; value: number }): HTMLElement {
+function line({ token, value, amount }: { token: { text: string }; value: number; amount: string }): HTMLElement {
   const bar = h("i", {});
   bar.style.width = `${100 * value}%`;
-  return h("li", {}, bdi(token.text, { class: "mi-word" }), h("span", { class: "mi-likely" }, bar), h("span", { class: "mi-percent" }, percent(value)));
+  return h("li", {}, bdi(token.text, { class: "mi-word" }), h("span", { class: "mi-likely" }, bar), h("span", { class: "mi-percent" }, amount));
 }

@@ -10,7 +10,7 @@ function floats(shape: number[], values: number[], shift = 3): Wire {
 
 const PANEL: PanelWire = {
   name: "heads", title: "", rows: { name: "layer", labels: ["0", "1"], places: [] }, cols: { name: "head", labels: ["0", "1", "2"], places: [] },
-  values: floats([2, 3], [0, 1, 2, 3, NaN, 5]), scale: "signed", range: [-5, 5], unit: "logits", sign: "", notes: [], toward: 1,
+  values: floats([2, 3], [0, 1, 2, 3, NaN, 5]), scale: "signed", range: [-5, 5], unit: "logits", quantity: "", sign: "", notes: [], toward: 1, spacing: "even", bright: "high",
   excluded: [], causal: false, texts: null, top: null, vocabulary: null, thumbnails: null, pictured: [0, 1], grouped: 1, estimated: null, kind: "", part: "", instrument: "",
 };
 

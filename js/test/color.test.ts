@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { isAgainst } from "../src/against";
-import { colormap, contrast, faded, ink, luminance, parseCss, place, type Rgb, type Theme } from "../src/color";
+import { colormap, contrast, faded, flips, ink, luminance, middle, parseCss, place, type Rgb, type Theme } from "../src/color";
 
 const THEMES: Theme[] = ["light", "dark"];
 const BACKGROUND: Record<Theme, Rgb> = { light: [255, 255, 255], dark: [17, 17, 17] };
@@ -11,6 +11,20 @@ test("a value's place is clipped, and the two arms can change places", () => {
   expect(place(9, [-2, 2])).toBe(1);
   expect(place(2, [-2, 2], true)).toBe(0);
   expect(place(NaN, [0, 1])).toBeNaN();
+});
+
+test("by logarithm, ranks go from the best, and signed values from zero to either side", () => {
+  const log = (value: number, range: [number, number]) => place(value, range, false, true);
+  expect([1, 10, 100, 10000].map((rank) => log(rank, [1, 10000]))).toEqual([0, expect.closeTo(0.25), expect.closeTo(0.5), 1]);
+  expect([-99, -9, 0, 9, 99].map((value) => log(value, [-99, 99]))).toEqual([0, expect.closeTo(0.25), 0.5, expect.closeTo(0.75), 1]);
+  expect(log(NaN, [1, 9])).toBeNaN();
+  expect(place(1, [1, 10000], true, true)).toBe(1);
+  expect([middle([1, 10000], true), middle([0, 4]), middle([-99, 99], true)]).toEqual([expect.closeTo(100), 2, 0]);
+});
+
+test("the end that is dark elsewhere is bright where less is better, and blue where negative supports the answer", () => {
+  const ends = [["sequential", 1, "low"], ["sequential", -1, "high"], ["signed", -1, "high"], ["signed", 1, "low"]] as const;
+  expect(ends.map(([scale, toward, bright]) => flips({ scale, toward, bright }))).toEqual([true, false, true, false]);
 });
 
 test.each(THEMES)("zero is quiet on a %s page, and both ends are seen", (theme) => {
@@ -51,7 +65,7 @@ test("computed colours are read, and what is transparent is no colour", () => {
 });
 
 test("the orange side is stroked from a fifth of the range on, whichever sign it has", () => {
-  const signed = { scale: "signed" as const, range: [-2, 2] as [number, number], toward: 1 as const };
+  const signed = { scale: "signed" as const, range: [-2, 2] as [number, number], toward: 1 as const, spacing: "even" as const };
   expect([-2, -0.4, -0.3, 0, 0.4, NaN].map((value) => isAgainst(signed, value))).toEqual([true, true, false, false, false, false]);
   expect([-0.4, 0.4].map((value) => isAgainst({ ...signed, toward: -1 }, value))).toEqual([false, true]);
   expect(isAgainst({ ...signed, scale: "sequential" }, -2)).toBe(false);

@@ -1,15 +1,15 @@
 import { expect, test } from "vitest";
 import type { Panel, Token } from "../src/border";
-import { deed, promise } from "../src/deed";
-import { count, percent, plain, signed, wait } from "../src/format";
+import { deed, lacks, promise } from "../src/deed";
+import { count, exact, percent, plain, signed, wait } from "../src/format";
 import { Ranking } from "../src/rank";
-import { amount, label, positions, readout, short, spoken } from "../src/reading";
+import { amount, cardOf, label, positions, readout, short, spoken } from "../src/reading";
 
 const token = (index: number, text: string): Token => ({ index, id: index, text, kind: "text", bos: index === 0 });
 const TOKENS = [token(0, "<s>"), token(1, "·Mary"), token(2, "·to")];
 const panel = (over: Partial<Panel>): Panel => ({
   name: "p", title: "", rows: { name: "layer", labels: ["0", "1"], places: [] }, cols: { name: "position", labels: ["<s>", "·Mary", "·to"], places: [[0], [1], [2]] },
-  values: Float32Array.of(9, 0.42, NaN, -3, 1, 0), scale: "signed", range: [-3, 3], unit: "logits", sign: "", notes: [], toward: 1,
+  values: Float32Array.of(9, 0.42, NaN, -3, 1, 0), scale: "signed", range: [-3, 3], unit: "logits", quantity: "", sign: "", notes: [], toward: 1, spacing: "even", bright: "high",
   excluded: [0], causal: false, texts: null, top: null, vocabulary: null, thumbnails: null, pictured: [0, 1], grouped: 1, estimated: null, kind: "", part: "", instrument: "", ...over,
 });
 const standing = (of: Panel, index: number) => ({ rank: new Ranking(of).of(index), total: new Ranking(of).total });
@@ -104,7 +104,25 @@ test("attention is read as a sentence, and the future is no missing number", () 
 test("a screen reader hears the best tokens and whether the cell is picked", () => {
   const lens = panel({ scale: "sequential", unit: "probability", vocabulary: TOKENS,
     top: { k: 2, ids: Int32Array.of(1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2), values: new Float32Array(12).fill(0.5) } });
-  expect(spoken(lens, { row: 1, col: 1 }, TOKENS, standing(lens, 4), true)).toMatch(/100 % probability, rank 1 of 3, top: ·Mary 50 %, ·to 50 %, picked$/);
+  expect(spoken(lens, { row: 1, col: 1 }, TOKENS, standing(lens, 4), true)).toMatch(/100 % probability, rank 1 of 3, top: ·Mary 0.5, ·to 0.5, picked$/);
+});
+
+test("a screen reader hears what the card beside a cell of the lens shows, number by number", () => {
+  const ranks = panel({ scale: "sequential", bright: "low", spacing: "log", unit: "rank", quantity: 'rank of " Mary"', values: Float32Array.of(9, 49152, 3, 1234, 1, 2), vocabulary: TOKENS,
+    top: { k: 2, ids: Int32Array.of(1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2), values: Float32Array.from({ length: 12 }, (_, i) => 0.41237 / (i + 1)) } });
+  const card = cardOf(ranks, { row: 0, col: 1 });
+  expect([card.quantity, ...card.top.map(({ token, amount }) => `${token.text} ${amount}`)]).toEqual(['rank of " Mary": 49,152', "·Mary 0.1375", "·to 0.1031"]);
+  expect(spoken(ranks, { row: 0, col: 1 }, TOKENS, standing(ranks, 1), false)).toMatch(/rank 49,152, rank of " Mary": 49,152, top: ·Mary 0.1375, ·to 0.1031$/);
+  expect(readout(ranks, { row: 0, col: 0 }, TOKENS, standing(ranks, 0)).at(-1)).toBe("outside the colour scale");
+  expect(cardOf(panel({ quantity: "KL" }), { row: 0, col: 2 })).toEqual({ quantity: "", top: [] });
+});
+
+test("ranks are read as ranks, and a change of rank with its sign", () => {
+  const ranks = panel({ unit: "rank", scale: "sequential", bright: "low" });
+  expect([1, 1234, NaN].map((value) => amount(ranks, value))).toEqual(["rank 1", "rank 1,234", "not computed"]);
+  expect([-1200, 3].map((value) => amount({ ...ranks, scale: "signed" }, value))).toEqual(["−1,200 ranks", "+3 ranks"]);
+  expect(amount(panel({ unit: "probability" }), -0.25)).toBe("−0.25 probability");
+  expect([0.41237, 1e-7, 12, 123456.7, -0.5].map(exact)).toEqual(["0.4124", "1.000e−7", "12", "1.235e+5", "−0.5"]);
 });
 
 test("short names", () => {
@@ -116,9 +134,33 @@ test("short names", () => {
 
 test("what is done is said before and after", () => {
   expect(promise({ verb: "switch_off", kind: "zero" }, 2)).toBe("Replaces 2 cells by zero and runs again.");
+  expect(promise({ verb: "switch_off", kind: "resample" }, 1)).toBe("Replaces 1 cell by what it is on another text and runs again.");
   expect(promise({ verb: "add", direction: "x", strength: 0 }, 0)).toBe("Adds it at every position and runs again.");
+  expect(promise({ verb: "project_out", direction: "x" }, 0)).toBe("Takes it out at every position but the first and runs again.");
+  expect(promise({ verb: "clamp", low: null, high: 2 }, 1)).toBe("Keeps each number of 1 cell at most 2.00 and runs again.");
   expect(deed({ verb: "scale", factor: 0 }, ["L0H0"])).toBe("L0H0 × 0");
+  expect(deed({ verb: "clamp", low: -1, high: 1 }, ["L0H0"])).toBe("L0H0 kept between −1.00 and 1.00");
+  expect(deed({ verb: "replace", prompt: "a b" }, ["L0H0"])).toBe("L0H0 taken from “a b”");
   expect(deed({ verb: "add", direction: "cheerful", strength: 0.14 }, [])).toBe("“cheerful” added, strength 0.14, at every position");
+  expect(deed({ verb: "project_out", direction: "cheerful" }, ["L1 ·to"])).toBe("“cheerful” taken out at L1 ·to");
   expect(promise({ verb: "add", direction: "x", strength: 1 }, 2, 0)).toContain("play no part");
   expect(promise({ verb: "add", direction: "x", strength: 1 }, 2, 2)).toBe("Adds it at the picked positions and runs again.");
+});
+
+test("what becomes of a reading names the tokens", () => {
+  const plainly = (text: string) => text.replaceAll(/[\u2068\u2069]/g, "");
+  const reading = (how: "remove" | "add" | "swap", token = "") => ({ verb: "reading", how, token, strength: 0.3 }) as const;
+  expect(plainly(promise(reading("remove"), 2, 2, ["·Paris", "·Paris"]))).toBe("Removes ‘·Paris’ from what 2 cells read and runs again.");
+  expect(plainly(promise(reading("remove", " Rome"), 1, 1, ["·Paris"]))).toBe("Removes ‘·Rome’ from what 1 cell reads and runs again.");
+  expect(plainly(promise(reading("swap", " Rome"), 4, 4, ["a", "b", "c", "d"]))).toBe("Swaps ‘a’, ‘b’, ‘c’, … and ‘·Rome’ in what 4 cells read and runs again.");
+  expect(plainly(deed(reading("add", " Rome"), ["L2 ·is (5)"]))).toBe("Adds ‘·Rome’, strength 0.30, to what is read at L2 ·is (5)");
+  expect(deed(reading("remove"), ["L2 ·is (5)"])).toBe("Removes the token read first from what is read at L2 ·is (5)");
+});
+
+test("a draft that lacks something says what", () => {
+  expect(lacks({ verb: "clamp", low: null, high: null })).toBe("Give a bound.");
+  expect(lacks({ verb: "clamp", low: 0, high: null })).toBe("");
+  expect(lacks({ verb: "replace", prompt: "" })).toContain("as many tokens");
+  expect(lacks({ verb: "reading", how: "swap", token: "", strength: 0 })).toContain("comes in");
+  expect(lacks({ verb: "reading", how: "remove", token: "", strength: 0 })).toBe("");
 });

@@ -220,17 +220,11 @@ class _Lens:
         flat = parts.flatten(0, 1)
         if self.asked.whole:
             if self.asked.translator is not None:
-                flat = torch.cat([*(self._translated(i, x) for i, x in enumerate(parts[:-1])), parts[-1]])
+                lens = self.asked.translator
+                flat = torch.cat([*(readout.translated(lens, i, x) for i, x in enumerate(parts[:-1])), parts[-1]])
             return self.model.unembed(flat[None])[0].float().unflatten(0, parts.shape[:2])
         added = readout.contribution(self.model, flat, whole.repeat(len(parts), 1))
         return added.unflatten(0, parts.shape[:2])
-
-    def _translated(self, layer: int, x: torch.Tensor) -> torch.Tensor:
-        lens = self.asked.translator
-        for name, arguments in (("apply", (layer, x)), ("transport", (x, layer))):
-            if hasattr(lens, name):
-                return getattr(lens, name)(*arguments).to(x.dtype)
-        raise TypeError(f"a translator has apply(layer, x) or transport(x, layer); {type(lens).__name__} has neither")
 
     def _cells(self, logits: torch.Tensor) -> _Cells:
         """Values and top tokens of logits [layer, pos, d_vocab], which are used up."""
@@ -331,8 +325,13 @@ class _Lens:
         )
 
     def _difference(self) -> str:
-        asked = self.asked
-        return "" if asked.answer is None else metric_name("logit_diff", asked.answer, asked.foil or ())
+        answer, foil = (self._words(texts) for texts in (self.asked.answer, self.asked.foil))
+        return metric_name("logit_diff", answer, foil) if answer else ""
+
+    def _words(self, texts: Texts | None) -> list[str | int]:
+        """Tokens as texts, those given as ids too."""
+        words = [] if texts is None else [texts] if isinstance(texts, (str, int)) else list(texts)
+        return [self.model.tokenizer.decode([word]) if isinstance(word, int) else word for word in words]
 
     def _title(self) -> str:
         asked = self.asked

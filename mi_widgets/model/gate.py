@@ -246,6 +246,11 @@ class Model:
         return self.twin.cfg.d_model
 
     @property
+    def d_vocab(self) -> int:
+        """How many tokens there are logits for."""
+        return self.twin.cfg.d_vocab
+
+    @property
     def soft_cap(self) -> float | None:
         """The bound that the last logits are bent into (Gemma 2), or None."""
         return readout.soft_cap(self)

@@ -3,7 +3,7 @@
 `logits` reads a whole residual stream. `contribution` reads a part of one: the final norm's scale stays what it is for
 the whole stream, biases are left out, and the mean over the vocabulary is taken away, since adding a constant to all
 logits says nothing. So the contributions of all parts, and of the biases, sum to the centred logits (before a
-soft-cap).
+soft-cap). `token_direction` is the vector by which a layer is read for one token.
 """
 
 from __future__ import annotations
@@ -80,6 +80,38 @@ def contribution(model: Model, parts: torch.Tensor, whole: torch.Tensor) -> torc
     nothing = model.twin.unembed(_frozen(model, "ln_final", torch.zeros_like(parts[:1, None]), scale[0][:1]))
     out = scaled(model, out.sub_(nothing))[:, 0].float()
     return out.sub_(out.mean(-1, keepdim=True))
+
+
+def translated(translator: Any, layer: int, x: torch.Tensor) -> torch.Tensor:
+    """Residual vectors after block `layer` as the last layer's unembedding is to get them.
+
+    translator: has `apply(layer, x)`, or, as a TransformerLens `JacobianLens`, `transport(x, layer)`.
+    """
+    for name, arguments in (("apply", (layer, x)), ("transport", (x, layer))):
+        if hasattr(translator, name):
+            return getattr(translator, name)(*arguments).to(x.dtype)
+    raise TypeError(f"a translator has apply(layer, x) or transport(x, layer); {type(translator).__name__} has neither")
+
+
+def token_direction(model: Model, token: int, layer: int, translator: Any = None) -> torch.Tensor:
+    """The unit vector [d_model] by which the residual stream x after block `layer` is read for a token.
+
+    The centred logit (the token's, less the mean over the vocabulary) is a constant plus x · v times a positive number
+    that depends on the length of what the final norm gets. So v is the token's row of the unembedding less the mean
+    row, times the final norm's weight, centred where the norm centres, and taken back through an affine translator,
+    which the last layer never has. Raises ValueError where nothing in the stream changes the logit.
+    """
+    with torch.enable_grad():
+        x = torch.zeros(1, model.d_model, dtype=next(model.twin.original_model.parameters()).dtype, requires_grad=True)
+        x_there = x.to(model.twin.cfg.device)
+        plain = translator is None or layer == model.n_layers - 1
+        parts = x_there if plain else translated(translator, layer, x_there)
+        any_whole = torch.linspace(-1, 1, model.d_model).to(parts)[None]
+        (found,) = torch.autograd.grad(contribution(model, parts, any_whole)[0, token], x)
+    length = found.float().norm()
+    if not length > 0:
+        raise ValueError(f"nothing in the residual stream changes the logit of token {token}")
+    return found[0].float() / length
 
 
 def head_writes(model: Model, layer: int, z: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:

@@ -4,9 +4,10 @@ from .amplitude import neutral, scale, switch_off
 from .bake import Baked, bake
 from .contrast import add, contrast, head_contrast
 from .control_vector import control_vector
-from .edit import edit
+from .edit import background, edit
 from .function_vector import function_vector
 from .gate import firing, scores, threshold
+from .reading import reading
 from .subspace import subspace
 from .sweep import sweep
 from .tune import tune
@@ -14,6 +15,7 @@ from .tune import tune
 __all__ = [
     "Baked",
     "add",
+    "background",
     "bake",
     "contrast",
     "control_vector",
@@ -22,6 +24,7 @@ __all__ = [
     "function_vector",
     "head_contrast",
     "neutral",
+    "reading",
     "scale",
     "scores",
     "subspace",

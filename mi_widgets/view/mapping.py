@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from ..grid import Axis as GridAxis
 from ..grid import Grid
-from .panel import Axis, Panel, Top
+from . import ramp
+from .panel import Axis, Panel, Top, colour_range
 
 
 def panel(grid: Grid, name: str, excluded: list[int] | None = None) -> Panel:
@@ -18,18 +19,22 @@ def panel(grid: Grid, name: str, excluded: list[int] | None = None) -> Panel:
 
     excluded: columns outside the colour scale, such as the BOS position.
     """
-    rows, cols = _rows(grid), _cols(grid)
+    rows, cols, (spacing, bright, low) = _rows(grid), _cols(grid), ramp.of(grid.unit)
     values = np.ma.filled(grid.values.astype(np.float32), np.nan).reshape(len(rows.labels), len(cols.labels))
+    scale: Literal["signed", "sequential"] = "signed" if grid.toward else "sequential"
     return Panel(
         name,
         rows,
         cols,
         values,
         title=grid.title,
-        scale="signed" if grid.toward else "sequential",
+        scale=scale,
+        range=colour_range(values, scale, excluded or (), low),
         unit=grid.unit,
         sign=grid.sign,
         toward=grid.toward,  # type: ignore[arg-type]
+        spacing=spacing,
+        bright=bright,
         excluded=excluded or [],
         estimated=None if grid.estimated is None else grid.estimated.reshape(values.shape),
         kind=grid.kind,

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+_KNOWN = {"scale": ("signed", "sequential"), "spacing": ("even", "log"), "bright": ("high", "low")}
 Token = dict[str, Any]
 """A token label as it crosses to the page: `index id text kind bos`."""
 
@@ -46,6 +47,8 @@ class Panel:
     scale: Literal["signed", "sequential"] = "signed"
     """Blue-orange around zero, or cividis from the low end of `range`."""
     unit: str = ""
+    quantity: str = ""
+    """What the number is, in the few words that stand beside it in a card: `rank of " Paris"`."""
     sign: str = ""
     """One sentence for the legend: what a positive number means."""
     notes: Sequence[str] = ()
@@ -54,6 +57,10 @@ class Panel:
     """The sign that supports the answer, which is always drawn blue; 0 where there is no answer to support."""
     range: tuple[float, float] | None = None
     """The colour range; left out, it is taken from the values outside the excluded columns."""
+    spacing: Literal["even", "log"] = "even"
+    """How colours are spaced: evenly, or by log(1 + distance from the low end, or from 0 where `scale` is signed)."""
+    bright: Literal["high", "low"] = "high"
+    """Which end of a sequential scale is bright: "low" where less is better."""
     excluded: Sequence[int] = ()
     """Columns outside the colour scale (the BOS column)."""
     causal: bool = False
@@ -80,7 +87,9 @@ class Panel:
         shape = (len(self.rows.labels), len(self.cols.labels))
         _require(self.values.shape == shape, f"values are {self.values.shape}, the labels {shape}")
         _require(not np.isinf(self.values).any(), "values has infinities, which no colour can show")
-        _require(self.scale in ("signed", "sequential"), f"scale is {self.scale!r}, not 'signed' or 'sequential'")
+        for name, known in _KNOWN.items():
+            given = getattr(self, name)
+            _require(given in known, f"{name} is {given!r}, not {known[0]!r} or {known[1]!r}")
         _require(all(0 <= column < shape[1] for column in self.excluded), f"excluded names no column: {self.excluded}")
         _require(self.estimated is None or self.estimated.shape == shape, "estimated is not of the values' shape")
         self._check_pictures(shape)
@@ -102,9 +111,12 @@ class Panel:
             "scale": self.scale,
             "range": list(self.range or colour_range(self.values, self.scale, self.excluded)),
             "unit": self.unit,
+            "quantity": self.quantity,
             "sign": self.sign,
             "notes": list(self.notes),
             "toward": self.toward,
+            "spacing": self.spacing,
+            "bright": self.bright,
             "excluded": [int(column) for column in self.excluded],
             "causal": self.causal,
             "texts": None if self.texts is None else array(self.texts, np.int32),
@@ -146,14 +158,14 @@ def array(values: np.ndarray, dtype: type[np.generic]) -> dict[str, Any]:
     return {"shape": list(plain.shape), "dtype": np.dtype(dtype).name, "data": plain.tobytes()}
 
 
-def colour_range(values: np.ndarray, scale: str, excluded: Sequence[int] = ()) -> tuple[float, float]:
-    """The colours' ends: symmetric around 0 if signed; else from 0, or from the least value if one is negative."""
+def colour_range(values: np.ndarray, scale: str, excluded: Sequence[int] = (), low: float = 0.0) -> tuple[float, float]:
+    """The colours' ends: symmetric around 0 if signed; else from `low`, or from the least value if that is less."""
     kept = np.delete(np.asarray(values, np.float64), list(excluded), axis=1)
     finite = kept[np.isfinite(kept)]
     if scale == "signed":
         most = float(np.abs(finite).max(initial=0.0)) or 1.0
         return -most, most
-    low, high = min(0.0, float(finite.min(initial=0.0))), float(finite.max(initial=-np.inf))
+    low, high = float(finite.min(initial=low)), float(finite.max(initial=-np.inf))
     return low, high if high > low else low + 1.0
 
 

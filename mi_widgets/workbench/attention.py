@@ -265,7 +265,7 @@ class Attention(Instrument):
     def _known_effects(self) -> np.ndarray:
         """Effects [layer, head] as far as they were computed for this prompt, metric and weights; NaN where not."""
         model = self.view.model
-        key = (model.weights, tuple(self.view.base.ids.tolist()), self.view.metric)
+        key = (model.weights, tuple(self.view.base.ids.tolist()), self.view.metric_name)
         if self._known[0] != key:
             self._known = key, np.full((model.n_layers, model.n_heads), np.nan)
         return self._known[1]
@@ -277,9 +277,10 @@ class Attention(Instrument):
             tuple(Axis(name, tuple(range(n))) for name, n in zip(("layer", "head"), values.shape, strict=True)),
             kind="head",
             part="z",
-            title=f"Heads: effect of setting each to zero on {self.view.metric}",
+            title=f"Heads: effect of setting each to zero on {self.view.metric_name}",
             unit="logits",
-            sign=f"Number: how {self.view.metric} changes without the head; negative: it supports the answer.{less}",
+            sign=f"Number: how {self.view.metric_name} changes without the head; "
+            f"negative: it supports the answer.{less}",
             toward=-1,
             provenance={"method": "zero", **self.view.model.provenance, "prompt": self._source()},
         )

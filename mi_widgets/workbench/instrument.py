@@ -7,9 +7,10 @@ again. The instrument knows what to compute; the view knows prompt, model and pi
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from ..grid import Grid
 from ..intervention import Recipe
 from ..model import Closed, WeightsChanged
 from ..progress import Tick
+from ..site import Site
 from ..view import Choice, Panel, mapping
 
 if TYPE_CHECKING:
@@ -93,6 +95,10 @@ class Instrument:
         """More fields of a run's result; asked on the worker once the controls are there."""
         return {}
 
+    def edit(self, act: Mapping[str, Any], cells: Sequence[tuple[str, Site]]) -> Recipe:
+        """The recipe of the act "reading" on some of its cells, each with its panel's name; what a lens is for."""
+        raise NotImplementedError
+
     def after_run(self, recipe: Recipe) -> None:
         """A run with this recipe has shown its numbers; called on the worker, before its controls and its text."""
 
@@ -127,7 +133,8 @@ class Instrument:
             self._fresh = anew
         maps = self.maps(halt)
         if self.at_once and (self.view.model.worker.is_current or not self.grids):
-            self._show(*next(maps))
+            for step in itertools.islice(maps, 1):  # none where the run is being stopped
+                self._show(*step)
         self._drawn = drawn = Future[None]()
         self.view.begin_maps()
         threading.Thread(target=self._fill, args=(maps, halt, drawn), name="mi-maps", daemon=True).start()

@@ -36,6 +36,7 @@ from ..view import act as acts
 from ..view import mapping
 from ..view.loop import Loop
 from .directions import cheerful
+from .draft import drafted
 from .instrument import Instrument
 from .journal import Journal, source_of
 
@@ -116,9 +117,12 @@ class Live(Loop):
 
     def _opening(self) -> list[str]:
         """The lines that make this view again."""
-        given = {} if self._own_metric else {"answer": self._read[0], "foil": self._read[1]}
-        more = "".join(f", {name}={value!r}" for name, value in given.items())
+        more = "".join(f", {name}={value!r}" for name, value in self._keywords().items())
         return [*self._loading(), f"view = mi.{type(self).__name__}(model, {self._given()!r}{more})"]
+
+    def _keywords(self) -> dict[str, Any]:
+        """What the view was made with besides model and prompt."""
+        return {} if self._own_metric else {"answer": self._read[0], "foil": self._read[1]}
 
     def _loading(self) -> list[str]:
         name = "" if self._source["model"] == DEFAULT else repr(str(self._source["source"]))
@@ -288,7 +292,7 @@ class Live(Loop):
     def recipe(self) -> Recipe:
         """What Run would do: what is in the tray, at its strengths, then the drafted act on the picked cells."""
         kept = [self._recipes[entry["id"]].at(entry["strength"]) for entry in self.tray]
-        if kept and not self.picks and self.act["verb"] != "add":
+        if kept and not self.picks and self.act["verb"] not in acts.PLACELESS:
             return sum(kept[1:], kept[0])
         return sum(kept, Recipe()) + self._drafted()
 
@@ -301,21 +305,25 @@ class Live(Loop):
             self.tray = [*self.tray, {"id": id_, "strength": 1.0}]
             with self._silently():
                 self.picks = []
-                if self.act["verb"] == "add":
+                if self.act["verb"] in acts.PLACELESS:
                     self.act = acts.DEFAULT
             if self._history is not None:
                 self._history.amend(self._state())
 
     def _drafted(self) -> Recipe:
         """The act on the picked cells, without the tray."""
-        act, picked = self.act, self.selection
-        if act["verb"] == "add":
-            positions = list(dict.fromkeys(site.position for site in picked if site.position is not None))
-            made = self._directions[act["direction"]].add(act["strength"], positions or None)
-            return Recipe(made.interventions, picked.provenance)
-        if act["verb"] == "scale":
-            return picked.scale(act["factor"])
-        return picked.switch_off(act["kind"])
+        if self.act["verb"] == "reading":
+            return self._reading()
+        return drafted(self.act, self.selection, self._directions, self._model, len(self.base.ids))
+
+    def _reading(self) -> Recipe:
+        """What the picked cells of a lens read, edited as the act says."""
+        cells = [(self.panels[p], site) for (p, _, _), site in zip(self.picks, self._sites(), strict=True)]
+        strangers = [site for panel, site in cells if panel.top is None]
+        if strangers or not cells:
+            raise ValueError(f"pick cells of a lens: {f'{strangers[0]} reads no token' if cells else 'none is picked'}")
+        (lens,) = (each for each in self.instruments if each.name == cells[0][0].instrument)
+        return lens.edit(self.act, [(panel.name, site) for panel, site in cells])
 
     def run(self) -> dict[str, Any]:
         """Run the draft and wait: the result that the view shows. Raises what a click would show as a card.
@@ -371,6 +379,8 @@ class Live(Loop):
     # -- the loop ---------------------------------------------------------------------------------------------------
 
     def _start(self) -> Job:
+        if self._job is not None:
+            self._job.stop()  # a newer run replaces it, and must not wait for it when its recipe asks the model
         recipe, request = self.recipe, self._draft()
         self._asked_by = [*self._draft_lines(), "view.run()"]
         return self._submit(lambda: self._answer(recipe, request))
@@ -379,7 +389,10 @@ class Live(Loop):
         """The lines that draft what is drafted now."""
         strengths = [{"id": entry["id"], "strength": entry["strength"]} for entry in self.tray]
         tray = [f"view.tray = {strengths}"] if strengths else []
-        return [*tray, f"view.selection = {source_of(self._sites())}", f"view.act = {self.act}"]
+        act = f"view.act = {self.act}"
+        if self.act["verb"] == "reading":  # what a cell reads is known once it is there, and on its own side
+            return [*tray, "view.wait()", f"view.picks = {self.picks}", act]
+        return [*tray, f"view.selection = {source_of(self._sites())}", act]
 
     def _write(self, lines: Sequence[str], what: str = "", **outcome: Any) -> None:
         """Into the journal, and onto the page."""
@@ -438,7 +451,7 @@ class Live(Loop):
         self._model.worker.check()
         self.result = dict(
             **request,
-            metric=self.metric,
+            metric=self.metric_name,
             before=_side(self.base, before_metric),
             after=_side(after, after_metric),
             difference=after_metric - before_metric,
@@ -582,8 +595,8 @@ class Live(Loop):
         return result.metric(*self._read)
 
     @property
-    def metric(self) -> str:
-        """The metric in words."""
+    def metric_name(self) -> str:
+        """What the metric is called: logit(" Mary") − logit(" John")."""
         if not self._own_metric:
             return metric_name("logit_diff", *self._read)
         words = [str(self._model.tokenizer.decode([id_])) for id_ in self._read]

@@ -33,6 +33,21 @@ def contrast(positive, negative, place):
     v = mean(positive) - mean(negative)
     return torch.from_numpy((v / np.linalg.norm(v)).astype(np.float32))
 ''',
+    "token_direction": '''
+def token_direction(token, other=None):
+    """The unit vector by which the final norm and the unembedding read a token, against the mean over all tokens.
+
+    With another token: the unit vector from that one's to this one's.
+    """
+    zero, uneven = torch.zeros(2, 1, 1, unembedding.shape[1], dtype=unembedding.dtype)
+    uneven[..., 0], uneven[..., 1:] = 1 - uneven.shape[-1], 1
+    weight = (final_norm(uneven) - final_norm(zero)) / uneven  # the norm's, up to a factor
+    v = (weight[0, 0] * (unembedding[token] - unembedding.mean(0))).float()
+    if torch.equal(final_norm(zero + 1), final_norm(zero)):  # a norm that takes the mean away
+        v = v - v.mean()
+    v = v / v.norm()
+    return v if other is None else torch.nn.functional.normalize(v - token_direction(other), dim=0)
+''',
     "means": '''
 def means(texts, places):
     """For each place: its mean at position 0, and its mean over all other positions."""

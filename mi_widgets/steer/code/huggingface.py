@@ -42,6 +42,9 @@ def run(tokens, hooks=()):
         for handle in handles:
             handle.remove()
 '''
+_UNEMBEDDING = """
+unembedding = model.get_output_embeddings().weight
+"""
 _ACTIVATIONS = '''
 def activations(tokens, places):
     """What is at each place, (a module's path, "in" or "out"), in a run without edits."""
@@ -85,7 +88,10 @@ class HuggingFace(Program):
         """What a bridge does elsewhere."""
         before = f"{self.prefix!r} + " if self.prefix else ""
         encode = _ENCODE_IDS if self.prefix is None else _ENCODE.format(prefix=before)
-        return {"encode": encode, "run": _RUN, "activations": _ACTIVATIONS}
+        norm, _ = place(self.model, "ln_final.hook_out")
+        final_norm = f"\nfinal_norm = model.get_submodule({norm!r})\n"
+        known = {"encode": encode, "run": _RUN, "activations": _ACTIVATIONS}
+        return {**known, "final_norm": final_norm, "unembedding": _UNEMBEDDING}
 
     def literal(self, text: str) -> str:
         """The text, or its ids where the tokenizer would give others."""

@@ -143,7 +143,7 @@ class Program(ABC):
         lines += [f"w{number} = {self._weight(delta)}" for number, delta in enumerate(self.deltas)]
         for number, subspace in enumerate(self.subspaces):
             lines += [f"basis{number} = {self._array(subspace.basis, f'the subspace {subspace.name!r}')}"]
-        if self.deltas or self.subspaces or not all(map(_has_texts, self.directions)):
+        if self.deltas or self.subspaces or not all(_has_texts(d) or d.tokens for d in self.directions):
             lines = [f"arrays = load_file({str(self.vectors)!r})", *lines]
         for number, reference in enumerate(self.references):
             places = self._places(step for step in self.steps if step.reference == reference and step.op == "mean")
@@ -154,7 +154,9 @@ class Program(ABC):
         return [*lines, *(self.writers() if any(step.everywhere for step in self.steps) else [])]
 
     def _vector(self, direction: Direction) -> str:
-        """An expression for a direction: made from its texts, or loaded."""
+        """An expression for a direction: made from its texts, or from a token's unembedding, or loaded."""
+        if direction.tokens:
+            return f"token_direction({', '.join(map(str, direction.tokens))})"
         if not _has_texts(direction):
             return self._array(direction.vector, f"the direction {direction.name!r}")
         texts = f"{self._listed(direction.positive)}, {self._listed(direction.negative)}"

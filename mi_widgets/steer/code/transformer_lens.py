@@ -14,6 +14,10 @@ def activations(tokens, names):
     """What each hook carries in a run without edits."""
     return bridge.run_with_cache(tokens, names_filter=names)[1]
 '''
+_UNEMBEDDING = {
+    "final_norm": "\nfinal_norm = bridge.ln_final\n",
+    "unembedding": "\nunembedding = bridge.W_U.T  # [d_vocab, d_model]\n",
+}
 
 
 class TransformerLens(Program):
@@ -21,7 +25,7 @@ class TransformerLens(Program):
 
     def helpers(self) -> dict[str, str]:
         """What the bridge does under another name."""
-        return {"encode": _ENCODE, "activations": _ACTIVATIONS}
+        return {"encode": _ENCODE, "activations": _ACTIVATIONS, **_UNEMBEDDING}
 
     def loading(self) -> list[str]:
         """The bridge."""
