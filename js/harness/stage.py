@@ -17,6 +17,7 @@ STATIC = HERE.parents[1] / "mi_widgets" / "static"
 
 ADDRESS = "http://127.0.0.1/harness/"  # nobody listens there: every request is answered here
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self' 'unsafe-inline'"
 DRAWN = "[data-mounted] [data-testid=mi-view]"
 SETTLED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
@@ -63,4 +64,5 @@ class Stage:
         if path is None:
             route.fulfill(status=404)
         else:
-            route.fulfill(body=path.read_text("utf-8"), content_type=KINDS[path.suffix])
+            headers = {"Content-Type": KINDS[path.suffix], "Content-Security-Policy": POLICY}
+            route.fulfill(body=path.read_text("utf-8"), headers=headers)

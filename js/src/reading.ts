@@ -7,7 +7,7 @@ import type { Cell } from "./geometry";
 /** A cell's rank among how many; rank 0 where it does not take part. */
 export type Standing = { rank: number; total: number };
 
-const LETTERS: Record<string, string> = { layer: "L", head: "H" };
+const LETTERS = new Map([["layer", "L"], ["head", "H"]]);
 
 /** The label of one place on an axis; a position takes its token's, if the tokens are those of this axis. */
 export function label(axis: Axis, index: number, tokens: Token[]): string {
@@ -52,7 +52,7 @@ export function spoken(panel: Panel, cell: Cell, tokens: Token[], standing: Stan
 /** A cell's short name: L15H3, or L15 · Mary. */
 export function short(panel: Panel, cell: Cell, tokens: Token[]): string {
   const part = (axis: Axis, index: number) => {
-    const letter = LETTERS[axis.name];
+    const letter = LETTERS.get(axis.name);
     if (letter && /^\d/.test(axis.labels[index])) return letter + axis.labels[index];
     return ` ${label(axis, index, tokens)}${onTokens(axis, tokens) ? ` (${index})` : ""}`;
   };

@@ -35,7 +35,7 @@ def look(stage: Stage, question: str) -> Any:
 
 def findings(stage: Stage) -> list[str]:
     """What axe-core has against the view, of its two worst kinds, with the elements it means."""
-    stage.page.add_script_tag(path=AXE)
+    stage.page.evaluate(AXE.read_text("utf-8"))
     said = stage.page.evaluate("axe.run('.mi-root', {resultTypes: ['violations']})")
     worst = [finding for finding in said["violations"] if finding["impact"] in ("serious", "critical")]
     return [f"{finding['id']}: {node['html'][:120]}" for finding in worst for node in finding["nodes"]]
