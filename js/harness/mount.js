@@ -49,5 +49,5 @@ const life = new AbortController();
 window.model = new StandIn(revived(state));
 window.life = life;
 window.put = (traits) => window.model.receive(revived(traits));
+document.body.dataset.mounted = "tried";
 widget.render({ model: window.model, el: document.getElementById("here"), signal: life.signal });
-document.body.dataset.mounted = "true";

@@ -40,7 +40,7 @@ function words() {
   return all("*").filter(own).map((element) => {
     const style = getComputedStyle(element);
     const ink = element instanceof SVGElement ? style.fill : style.color;
-    const scale = element instanceof SVGGraphicsElement ? element.getScreenCTM().a : 1;
+    const scale = element instanceof SVGGraphicsElement ? element.getScreenCTM().a : element.currentCSSZoom;
     return { name: named(element), size: parseFloat(style.fontSize) * scale, contrast: against(ink, ground(element)), disabled: element.matches(":disabled") };
   });
 }

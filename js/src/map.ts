@@ -1,7 +1,7 @@
 // One heatmap on the page: canvas cells under sticky headers, with hover, picking and the keyboard.
 
 import type { Panel, Token } from "./border";
-import { h } from "./dom";
+import { h, pointIn } from "./dom";
 import { axisWord } from "./format";
 import { cellSize, nearestCell, rectangle, step, type Cell, type Fit, type Size } from "./geometry";
 import type { Look } from "./look";
@@ -266,7 +266,8 @@ export class HeatMap {
   }
 
   private under(event: MouseEvent): Cell {
-    return nearestCell(event.offsetX - RIM, event.offsetY - RIM, this.size, this.shape());
+    const { x, y } = pointIn(this.marks, event);
+    return nearestCell(x - RIM, y - RIM, this.size, this.shape());
   }
 
   private move(event: PointerEvent): void {
@@ -315,9 +316,9 @@ export class HeatMap {
 
   private pickLine(event: MouseEvent, axis: "row" | "col"): void {
     const { rows, cols } = this.shape();
-    const rise = this.colHeight() - event.offsetY;
-    const x = event.offsetX - RIM - (this.colHead.slanted ? rise : 0);
-    const cell = nearestCell(x, event.offsetY - RIM, this.size, this.shape());
+    const { x, y } = pointIn(axis === "row" ? this.rowLabels : this.colLabels, event);
+    const lean = this.colHead.slanted ? this.colHeight() - y : 0;
+    const cell = nearestCell(x - RIM - lean, y - RIM, this.size, this.shape());
     const ends: [Cell, Cell] = axis === "row"
       ? [{ ...cell, col: 0 }, { ...cell, col: cols - 1 }]
       : [{ ...cell, row: 0 }, { ...cell, row: rows - 1 }];

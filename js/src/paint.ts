@@ -5,7 +5,7 @@ import { colormap, css, faded, ink, place, type Rgb } from "./color";
 import type { Axis, Panel, Token } from "./border";
 import { plain } from "./format";
 import { labelStep, type Cell, type Size } from "./geometry";
-import type { Look } from "./look";
+import { densityOf, type Look } from "./look";
 import { label, onTokens } from "./reading";
 
 export type Sheet = { panel: Panel; tokens: Token[]; look: Look; cell: Size };
@@ -20,7 +20,7 @@ const LARGEST_AREA = 16e6;
 
 /** Size a canvas for the screen's pixels, clear it, and count the drawing (tests and tools wait for the count). */
 export function fresh(canvas: HTMLCanvasElement, { width, height }: Size): Brush {
-  const ratio = Math.min(devicePixelRatio || 1, Math.sqrt(LARGEST_AREA / Math.max(1, width * height)));
+  const ratio = Math.min(densityOf(canvas), Math.sqrt(LARGEST_AREA / Math.max(1, width * height)));
   const [wide, high] = [Math.ceil(width * ratio), Math.ceil(height * ratio)];
   if (canvas.width !== wide) canvas.width = wide;
   if (canvas.height !== high) canvas.height = high;

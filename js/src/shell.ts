@@ -9,6 +9,7 @@ import { undoKeys } from "./undo";
 import { CodePane } from "./code";
 import { h, shown } from "./dom";
 import { Loop, type Model } from "./loop";
+import { presentationButton } from "./presentation";
 import { readLook, watchLook, type Look } from "./look";
 import { short } from "./reading";
 import { resultArea, resultWords } from "./result";
@@ -39,7 +40,7 @@ function raise(loop: Loop, el: HTMLElement, draw: (stage: Stage) => Scene): void
   const strip = new Strip();
   loop.watch(["tokens"], () => strip.show(loop.get("tokens")));
   const scene = draw({ loop, strip, look: readLook(root) });
-  root.append(heading(loop), errorCard(loop), ...(scene.above ?? []), strip.element, scene.element, ...actions(loop), announcer(loop), smallPrint(loop));
+  root.append(heading(loop, root), errorCard(loop), ...(scene.above ?? []), strip.element, scene.element, ...actions(loop), announcer(loop), smallPrint(loop));
   undoKeys(loop, root);
   present(loop, root);
   watchLook(root, (look) => scene.setLook(look), loop.signal);
@@ -50,7 +51,7 @@ function raise(loop: Loop, el: HTMLElement, draw: (stage: Stage) => Scene): void
   loop.signal.addEventListener("abort", () => root.remove());
 }
 
-function heading(loop: Loop): HTMLElement {
+function heading(loop: Loop, root: HTMLElement): HTMLElement {
   const title = h("h3", { "data-testid": "title" });
   const model = h("span", { class: "mi-model", "data-testid": "model" });
   loop.watch(["title", "provenance"], () => {
@@ -60,7 +61,8 @@ function heading(loop: Loop): HTMLElement {
   });
   const chip = statusChip(loop);
   loop.watch(["runnable"], () => shown(chip, loop.get("runnable")));
-  return h("header", { class: "mi-head" }, h("div", { class: "mi-heading" }, title, model), chip);
+  const tools = h("div", { class: "mi-tools" }, chip, presentationButton(loop, root));
+  return h("header", { class: "mi-head" }, h("div", { class: "mi-heading" }, title, model), tools);
 }
 
 /** The bar, the result and the code of a view that can run; nothing where numbers are shown without a model. */

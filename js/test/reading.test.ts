@@ -67,7 +67,7 @@ test("short names", () => {
   const heads = panel({ cols: { name: "head", labels: ["0", "1", "2"], places: [] } });
   expect(short(heads, { row: 0, col: 0 }, TOKENS)).toBe("L0H0");
   expect(short(panel({}), { row: 1, col: 1 }, TOKENS)).toBe("L1 ·Mary (1)");
-  expect(short(panel({ rows: { name: "constructor", labels: ["0", "1"] } }), { row: 0, col: 1 }, TOKENS)).toBe("0 ·Mary (1)");
+  expect(short(panel({ rows: { name: "constructor", labels: ["0", "1"], places: [] } }), { row: 0, col: 1 }, TOKENS)).toBe("0 ·Mary (1)");
   expect(amount(panel({}), NaN)).toBe("not computed");
 });
 
