@@ -52,7 +52,7 @@ function controls() {
     const style = getComputedStyle(element);
     const around = ground(element.parentElement);
     const thumb = element.matches("[type=range]") && style.accentColor;
-    const edges = [thumb, style.borderTopWidth !== "0px" && style.borderTopColor, style.backgroundColor, element.textContent && style.color];
+    const edges = [thumb, style.borderTopWidth !== "0px" && style.borderTopColor, style.backgroundColor, element.matches(":has(svg), :not(:empty)") && style.color];
     return { name: named(element), width, height, contrast: Math.max(...edges.filter(Boolean).map((color) => against(color, around))), disabled: element.matches(":disabled") };
   });
 }

@@ -3,7 +3,7 @@
 import type { Panel, Token } from "./border";
 import { h, pointIn } from "./dom";
 import { axisWord } from "./format";
-import { cellSize, nearestCell, rectangle, step, type Cell, type Fit, type Size } from "./geometry";
+import { cellSize, lines, nearestCell, rectangle, step, type Cell, type Fit, type Size } from "./geometry";
 import type { Look } from "./look";
 import { LABEL, colHeader, fresh, overhang, paintCells, paintCols, paintMarks, paintRows, rowHeader, type Header, type Sheet } from "./paint";
 import { Ranking } from "./rank";
@@ -97,6 +97,10 @@ export class HeatMap {
     this.hovered = cell;
     this.read();
     this.remark();
+  }
+
+  focus(): void {
+    this.grid.focus();
   }
 
   /** Where a cell is, for a card beside it: relative to the map's element. */
@@ -315,14 +319,10 @@ export class HeatMap {
   }
 
   private pickLine(event: MouseEvent, axis: "row" | "col"): void {
-    const { rows, cols } = this.shape();
     const { x, y } = pointIn(axis === "row" ? this.rowLabels : this.colLabels, event);
     const lean = this.colHead.slanted ? this.colHeight() - y : 0;
     const cell = nearestCell(x - RIM - lean, y - RIM, this.size, this.shape());
-    const ends: [Cell, Cell] = axis === "row"
-      ? [{ ...cell, col: 0 }, { ...cell, col: cols - 1 }]
-      : [{ ...cell, row: 0 }, { ...cell, row: rows - 1 }];
-    this.to.pick?.(rectangle(...ends), event.shiftKey || event.ctrlKey || event.metaKey ? "add" : "only");
+    this.to.pick?.(lines(axis, cell, cell, this.shape()), event.shiftKey || event.ctrlKey || event.metaKey ? "add" : "only");
   }
 
   // ---- keyboard
@@ -330,11 +330,17 @@ export class HeatMap {
   private key(event: KeyboardEvent): void {
     const to = step(event.key, this.active, this.shape(), event.ctrlKey || event.metaKey);
     if (to) this.go(to, event.shiftKey);
+    else if (event.key === " " && (event.shiftKey || event.ctrlKey)) this.pickLines(event.shiftKey ? "row" : "col");
     else if (event.key === "Enter" || event.key === " ") this.to.pick?.([this.active], event.shiftKey ? "toggle" : "only");
     else if (event.key === "Escape" && this.picked.length) this.to.clear?.();
     else return;
     event.preventDefault();
     event.stopPropagation();
+  }
+
+  /** As in a spreadsheet: all rows or columns that the rectangle of Shift and arrows touches. */
+  private pickLines(axis: "row" | "col"): void {
+    this.to.pick?.(lines(axis, this.from ?? this.active, this.active, this.shape()), "only");
   }
 
   private go(to: Cell, extend: boolean): void {

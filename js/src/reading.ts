@@ -25,12 +25,17 @@ export function positions(panel: Panel, cell: Cell | null, tokens: Token[]): num
   return [onTokens(panel.rows, tokens) ? cell.row : -1, onTokens(panel.cols, tokens) ? cell.col : -1].filter((i) => i >= 0);
 }
 
-/** A cell's number with its unit; a probability keeps its own scale. */
-export function amount(panel: Panel, value: number): string {
+/** A cell's number; a probability keeps its own scale. */
+export function figure(panel: Panel, value: number): string {
   if (Number.isNaN(value)) return "not computed";
-  if (panel.unit === "probability") return `${percent(value)} probability`;
-  const number = panel.scale === "signed" ? signed(value) : plain(value);
-  return panel.unit ? `${number} ${panel.unit}` : number;
+  if (panel.unit === "probability") return percent(value);
+  return panel.scale === "signed" ? signed(value) : plain(value);
+}
+
+/** The same with its unit. */
+export function amount(panel: Panel, value: number): string {
+  const number = figure(panel, value);
+  return panel.unit && !Number.isNaN(value) ? `${number} ${panel.unit}` : number;
 }
 
 /** The readout: where the cell is, its number, its rank, piece by piece. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { cellSize, labelStep, nearestCell, rectangle, step } from "../src/geometry";
+import { cellSize, labelStep, lines, nearestCell, rectangle, step } from "../src/geometry";
 
 const SIZE = { width: 20, height: 10 };
 const SHAPE = { rows: 3, cols: 4 }; // rows and columns differ, so that a transposition cannot pass
@@ -44,6 +44,12 @@ test("the edge holds, and other keys do not move", () => {
 
 const LEAST = { width: 6, height: 6 };
 const MOST = { width: 52, height: 28 };
+
+test("whole rows and columns of what two cells span", () => {
+  const [a, b] = [{ row: 2, col: 1 }, { row: 1, col: 1 }];
+  expect(lines("row", a, b, { rows: 3, cols: 2 })).toEqual([{ row: 1, col: 0 }, { row: 1, col: 1 }, { row: 2, col: 0 }, { row: 2, col: 1 }]);
+  expect(lines("col", a, b, { rows: 3, cols: 2 })).toEqual([{ row: 0, col: 1 }, { row: 1, col: 1 }, { row: 2, col: 1 }]);
+});
 
 test("cells fill the room within bounds, in whole pixels", () => {
   const fit = { available: 500, tall: 480, least: LEAST, most: MOST };

@@ -30,6 +30,14 @@ test("ranks go by size, without the excluded column and what is not computed", (
   expect(new Ranking(panel({ values: new Float32Array(6).fill(NaN) })).first()).toBe(-1);
 });
 
+test("the leaders are the largest, the largest first, without those that take no part", () => {
+  expect(new Ranking(panel({})).leaders(2)).toEqual([4, 1]);
+  expect(new Ranking(panel({})).leaders(9)).toEqual([4, 1, 5]);
+  const many = Float32Array.from({ length: 600 }, (_, i) => Math.sin(i * i));
+  const sorted = [...many.keys()].sort((a, b) => Math.abs(many[b]) - Math.abs(many[a]));
+  expect(new Ranking(panel({ values: many, excluded: [] })).leaders(50)).toEqual(sorted.slice(0, 50));
+});
+
 test("a position is called by its token only where the tokens are those of the axis", () => {
   expect(label(panel({}).cols, 1, TOKENS)).toBe("·Mary");
   expect(label(panel({}).cols, 1, TOKENS.slice(1))).toBe("b");

@@ -17,7 +17,7 @@ from js.harness.stage import Stage
 pytestmark = pytest.mark.browser
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
-VIEWS = ["attribution-result", "lens", "attention", "grid"]
+VIEWS = ["attribution-result", "lens", "attention", "grid", "workbench-result"]
 STATES = [name for name in SCENES if name not in VIEWS]
 THEMES = ["light", "dark"]
 
@@ -55,6 +55,15 @@ def test_axe_finds_nothing_serious_in_a_view(stage: Stage, scene: str, theme: st
 def test_axe_finds_nothing_serious_in_any_state(stage: Stage, scene: str, theme: str) -> None:
     stage.show(SCENES[scene], theme=theme)
     assert findings(stage) == []
+
+
+@pytest.mark.parametrize("key", ["t", "f", "?"])
+@pytest.mark.parametrize("scene", VIEWS)
+def test_axe_finds_nothing_serious_in_what_a_key_opens(stage: Stage, scene: str, key: str) -> None:
+    stage.show(SCENES[scene])
+    stage.page.get_by_role("grid").first.press(key)
+    assert findings(stage) == []
+    assert [control for control in look(stage, "controls") if min(control["width"], control["height"]) < 24] == []
 
 
 def test_axe_would_find_something(stage: Stage) -> None:
