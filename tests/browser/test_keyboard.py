@@ -1,4 +1,4 @@
-"""A view without a mouse and without eyes: every deed has a key, the focus is seen and never trapped, changes are spoken."""
+"""A view without a mouse and without eyes: every deed has a key, the focus is seen everywhere, changes are spoken."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from js.harness.stage import Stage
 pytestmark = pytest.mark.browser
 
 VIEWS = ["attribution-result", "lens", "attention", "grid", "workbench-result"]
-FOCUSED = "document.activeElement.closest('.mi-root') && (document.activeElement.dataset.testid ?? document.activeElement.tagName)"
+FOCUSED = """() => {
+    const focused = document.activeElement;
+    return focused.closest(".mi-root") && (focused.dataset.testid ?? focused.tagName);
+}"""
 
 
 @pytest.fixture
