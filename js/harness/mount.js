@@ -49,6 +49,7 @@ const life = new AbortController();
 window.model = new StandIn(revived(state));
 window.life = life;
 window.put = (traits) => window.model.receive(revived(traits));
+document.body.dataset.mounted = "tried";
 const began = performance.now();
 widget.render({ model: window.model, el: document.getElementById("here"), signal: life.signal });
 document.body.offsetHeight; // style and layout are part of it

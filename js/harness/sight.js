@@ -40,7 +40,7 @@ function words() {
   return all("*").filter(own).map((element) => {
     const style = getComputedStyle(element);
     const ink = element instanceof SVGElement ? style.fill : style.color;
-    const scale = element instanceof SVGGraphicsElement ? element.getScreenCTM().a : 1;
+    const scale = element instanceof SVGGraphicsElement ? element.getScreenCTM().a : element.currentCSSZoom;
     return { name: named(element), size: parseFloat(style.fontSize) * scale, contrast: against(ink, ground(element)), disabled: element.matches(":disabled") };
   });
 }
@@ -52,7 +52,7 @@ function controls() {
     const style = getComputedStyle(element);
     const around = ground(element.parentElement);
     const thumb = element.matches("[type=range]") && style.accentColor;
-    const edges = [thumb, style.borderTopWidth !== "0px" && style.borderTopColor, style.backgroundColor, element.textContent && style.color];
+    const edges = [thumb, style.borderTopWidth !== "0px" && style.borderTopColor, style.backgroundColor, element.matches(":has(svg), :not(:empty)") && style.color];
     return { name: named(element), width, height, contrast: Math.max(...edges.filter(Boolean).map((color) => against(color, around))), disabled: element.matches(":disabled") };
   });
 }

@@ -17,7 +17,8 @@ STATIC = HERE.parents[1] / "mi_widgets" / "static"
 
 ADDRESS = "http://127.0.0.1/harness/"  # nobody listens there: every request is answered here
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
-DRAWN = "[data-mounted] [data-testid=mi-view]"
+POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self' 'unsafe-inline'"
+MOUNTED = "[data-mounted]"
 SETTLED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
@@ -27,13 +28,17 @@ class Stage:
     def __init__(self, page: Page) -> None:
         self.page = page
         self._scene: dict[str, Any] = {}
+        self._errors: list[str] = []
+        page.on("pageerror", lambda error: self._errors.append(str(error)))
         page.route("**/*", self._answer)
 
     def show(self, view: Loop, **host: str) -> None:
         """Mount a view and wait until it is drawn. host: the page around it, `theme="dark"` or `dir="rtl"`."""
         self._scene = state(view)
         self.page.goto(ADDRESS + "?" + "&".join(f"{name}={value}" for name, value in host.items()))
-        self.page.wait_for_selector(DRAWN)
+        self.page.wait_for_selector(MOUNTED, state="attached")
+        if self._errors:
+            raise RuntimeError(f"The view did not come up: {'; '.join(self._errors)}")
         self.settle()
 
     def put(self, **traits: Any) -> None:
@@ -63,4 +68,5 @@ class Stage:
         if path is None:
             route.fulfill(status=404)
         else:
-            route.fulfill(body=path.read_text("utf-8"), content_type=KINDS[path.suffix])
+            headers = {"Content-Type": KINDS[path.suffix], "Content-Security-Policy": POLICY}
+            route.fulfill(body=path.read_text("utf-8"), headers=headers)

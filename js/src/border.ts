@@ -105,6 +105,7 @@ export interface LoopTraits {
   provenance: Provenance | Empty;
   runnable: boolean;
   group: string;
+  presentation: boolean;
 }
 
 /** What AttentionMap adds. */

@@ -28,6 +28,13 @@ export function bdi(text: string, attributes: Record<string, Attribute> = {}): H
   return h("bdi", attributes, text);
 }
 
+/** Where a pointer is, in an element's own pixels: also where the element is drawn enlarged. */
+export function pointIn(element: HTMLElement, { clientX, clientY }: MouseEvent): { x: number; y: number } {
+  const { left, top, width } = element.getBoundingClientRect();
+  const own = element.offsetWidth / width;
+  return { x: (clientX - left) * own, y: (clientY - top) * own };
+}
+
 /** Show or hide without leaving a gap. */
 export function shown(element: HTMLElement, visible: boolean): void {
   element.hidden = !visible;

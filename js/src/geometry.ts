@@ -69,6 +69,11 @@ export function rectangle(a: Cell, b: Cell): Cell[] {
   return cells;
 }
 
+/** All cells of the rows, or of the columns, that these two cells lie in or between. */
+export function lines(axis: "row" | "col", a: Cell, b: Cell, { rows, cols }: Shape): Cell[] {
+  return axis === "row" ? rectangle({ ...a, col: 0 }, { ...b, col: cols - 1 }) : rectangle({ ...a, row: 0 }, { ...b, row: rows - 1 });
+}
+
 const PAGE = 5;
 const STEPS: Record<string, [rows: number, cols: number]> = {
   ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1],

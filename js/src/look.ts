@@ -11,6 +11,7 @@ export type Look = {
   ground: Rgb;
   pick: string;
   line: string;
+  density: number; // pixels of the screen to one of the page
 };
 
 /** What the page looks like where `root` stands. Sets `data-theme` first, which the stylesheet answers to. */
@@ -27,12 +28,16 @@ export function readLook(root: HTMLElement): Look {
     ground: parseCss(style.backgroundColor) ?? (root.dataset.theme === "dark" ? [21, 24, 28] : [255, 255, 255]),
     pick: color("pick"),
     line: color("line"),
+    density: densityOf(root),
   };
 }
 
+/** Pixels of the screen to one of an element's own: more on fine screens, and where it is drawn enlarged. */
+export const densityOf = (element: Element): number => (devicePixelRatio || 1) * (element.currentCSSZoom || 1);
+
 /**
  * Call back with each new look: when the root comes onto the page (a notebook may render a view before that), and
- * whenever the host changes its theme, at once and again after its stylesheet has had time to load.
+ * whenever it is enlarged or the host changes its theme, at once and again after its stylesheet has had time to load.
  */
 export function watchLook(root: HTMLElement, does: (look: Look) => void, signal: AbortSignal): void {
   let late = 0;
@@ -49,6 +54,7 @@ export function watchLook(root: HTMLElement, does: (look: Look) => void, signal:
   const observer = new MutationObserver(soon);
   for (const element of [document.documentElement, document.body])
     observer.observe(element, { attributes: true, attributeFilter: ["class", "style", "data-jp-theme-name", "data-theme"] });
+  observer.observe(root, { attributes: true, attributeFilter: ["data-presentation"] });
   for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"])
     matchMedia(query).addEventListener("change", soon, { signal });
   const arrival = new ResizeObserver(changed);

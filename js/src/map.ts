@@ -2,9 +2,9 @@
 // is what is seen: the canvases have the size of the window and stay in it while the map scrolls behind them.
 
 import type { Panel, Token } from "./border";
-import { h } from "./dom";
+import { h, pointIn } from "./dom";
 import { axisWord } from "./format";
-import { anchored, nearestCell, rectangle, step, zoomed, zoomRange, type Cell, type Fit, type Size } from "./geometry";
+import { anchored, lines, nearestCell, rectangle, step, zoomed, zoomRange, type Cell, type Fit, type Size } from "./geometry";
 import { onZoom } from "./gesture";
 import { paintBrackets, paintCols, paintRows, paintTags } from "./header";
 import { LABEL, Lettering, type Header } from "./lettering";
@@ -131,6 +131,10 @@ export class HeatMap {
   setHeld(place: number | null): void {
     this.held = place === null ? null : { row: place, col: place };
     this.remark();
+  }
+
+  focus(): void {
+    this.grid.focus();
   }
 
   /** Where a cell is, for a card beside it: relative to the map's element. */
@@ -414,7 +418,7 @@ export class HeatMap {
     on(this.marks, "pointercancel", () => this.abandon());
     for (const [canvas, axis] of [[this.rowLabels, "row"], [this.colLabels, "col"]] as const) {
       on<MouseEvent>(canvas, "click", (event) => this.takeLine(event, axis));
-      on<PointerEvent>(canvas, "pointermove", (event) => this.to.hold && this.hoverPlace(this.lineAt(event, axis)));
+      on<PointerEvent>(canvas, "pointermove", (event) => this.to.hold && this.hoverPlace(this.lineAt(event, axis)[axis]));
     }
     for (const canvas of [this.marks, this.rowLabels, this.colLabels]) on(canvas, "pointerleave", () => this.hover(null));
     on<KeyboardEvent>(this.grid, "keydown", (event) => this.key(event));
@@ -425,7 +429,8 @@ export class HeatMap {
   }
 
   private under(event: MouseEvent): Cell {
-    return nearestCell(event.offsetX + this.view.x, event.offsetY + this.view.y, this.size, this.shape());
+    const { x, y } = pointIn(this.marks, event);
+    return nearestCell(x + this.view.x, y + this.view.y, this.size, this.shape());
   }
 
   private move(event: PointerEvent): void {
@@ -478,18 +483,16 @@ export class HeatMap {
     this.to.hover?.(this.lit());
   }
 
-  private lineAt(event: MouseEvent, axis: "row" | "col"): number {
-    const rise = this.colHeight() - event.offsetY;
-    const x = event.offsetX + this.view.x - (this.colHead.slanted ? rise : 0);
-    return nearestCell(x, event.offsetY + this.view.y, this.size, this.shape())[axis];
+  private lineAt(event: MouseEvent, axis: "row" | "col"): Cell {
+    const { x, y } = pointIn(axis === "row" ? this.rowLabels : this.colLabels, event);
+    const lean = this.colHead.slanted ? this.colHeight() - y : 0;
+    return nearestCell(x + this.view.x - lean, y + this.view.y, this.size, this.shape());
   }
 
   private takeLine(event: MouseEvent, axis: "row" | "col"): void {
-    const { rows, cols } = this.shape();
-    const line = this.lineAt(event, axis);
-    this.to.hold?.(line);
-    const ends: [Cell, Cell] = axis === "row" ? [{ row: line, col: 0 }, { row: line, col: cols - 1 }] : [{ row: 0, col: line }, { row: rows - 1, col: line }];
-    this.to.pick?.(rectangle(...ends), event.shiftKey || event.ctrlKey || event.metaKey ? "add" : "only");
+    const cell = this.lineAt(event, axis);
+    this.to.hold?.(cell[axis]);
+    this.to.pick?.(lines(axis, cell, cell, this.shape()), event.shiftKey || event.ctrlKey || event.metaKey ? "add" : "only");
   }
 
   // ---- keyboard
@@ -499,6 +502,7 @@ export class HeatMap {
     const turn = event.ctrlKey || event.metaKey || event.altKey ? undefined : TURNS[event.key];
     if (to) this.go(to, event.shiftKey);
     else if (turn) this.zoomBy(turn);
+    else if (event.key === " " && (event.shiftKey || event.ctrlKey)) this.pickLines(event.shiftKey ? "row" : "col");
     else if (event.key === "Enter" || event.key === " ") this.take(event.shiftKey ? "toggle" : "only");
     else if (event.key === "Escape" && (this.picked.length || this.held)) this.letGo();
     else return;
@@ -514,6 +518,11 @@ export class HeatMap {
   private letGo(): void {
     this.to.hold?.(null);
     if (this.picked.length) this.to.clear?.();
+  }
+
+  /** As in a spreadsheet: all rows or columns that the rectangle of Shift and arrows touches. */
+  private pickLines(axis: "row" | "col"): void {
+    this.to.pick?.(lines(axis, this.from ?? this.active, this.active, this.shape()), "only");
   }
 
   private go(to: Cell, extend: boolean): void {

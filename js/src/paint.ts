@@ -6,7 +6,7 @@ import type { Panel, Token } from "./border";
 import { plain } from "./format";
 import { shown, type Cell, type Run, type Size } from "./geometry";
 import { ellipsis, type Lettering } from "./lettering";
-import type { Look } from "./look";
+import { densityOf, type Look } from "./look";
 import { heaviest } from "./pool";
 import { isPattern } from "./reading";
 
@@ -20,7 +20,7 @@ const METER = 3;
 
 /** Size a canvas for the screen's pixels, clear it, and count the drawing (tests and tools wait for the count). */
 export function fresh(canvas: HTMLCanvasElement, { width, height }: Size): Brush {
-  const ratio = Math.min(devicePixelRatio || 1, Math.sqrt(LARGEST_AREA / Math.max(1, width * height)));
+  const ratio = Math.min(densityOf(canvas), Math.sqrt(LARGEST_AREA / Math.max(1, width * height)));
   const [wide, high] = [Math.ceil(width * ratio), Math.ceil(height * ratio)];
   if (canvas.width !== wide) canvas.width = wide;
   if (canvas.height !== high) canvas.height = high;

@@ -5,10 +5,12 @@ import { h, shown } from "./dom";
 import type { Cell } from "./geometry";
 import { legend } from "./legend";
 import { Brush } from "./brush";
+import { Enlargement } from "./enlargement";
 import type { Loop } from "./loop";
 import type { Look } from "./look";
 import { HeatMap, type Pointing } from "./map";
 import { cellOf, keyOf } from "./places";
+import { Ranks } from "./ranks";
 import { cellsOf, picked } from "./selection";
 
 /** What else on the page answers to a cell that is pointed at, or picked. */
@@ -24,15 +26,23 @@ export class Frame {
   private readonly life = new AbortController();
   private readonly legendSlot = h("div", {});
   private readonly title = h("h4", {});
+  private readonly ranks: Ranks;
+  private readonly enlargement: Enlargement;
 
   constructor(
     public panel: Panel,
-    tokens: Token[],
+    private readonly tokens: Token[],
     private look: Look,
     to: Pointing,
   ) {
     this.map = new HeatMap(panel, tokens, look, to, this.life.signal);
-    this.element = h("figure", { class: "mi-panel", "data-panel": panel.name }, h("div", { class: "mi-caption" }, this.title, this.map.zoomBar.element), this.map.element, this.map.readout, this.legendSlot);
+    this.ranks = new Ranks(to.pick && ((cell) => to.pick?.([cell], "toggle")));
+    const tools = h("div", { class: "mi-tools" }, this.map.zoomBar.element);
+    const caption = h("div", { class: "mi-caption" }, this.title, tools);
+    this.element = h("figure", { class: "mi-panel", "data-panel": panel.name }, caption, this.map.element, this.map.readout, this.legendSlot, this.ranks.element);
+    this.enlargement = new Enlargement(this.element, this.life.signal);
+    tools.append(this.ranks.button, this.enlargement.button);
+    this.element.addEventListener("keydown", (event) => this.key(event));
     this.caption();
   }
 
@@ -48,6 +58,11 @@ export class Frame {
     this.caption();
   }
 
+  setPicked(cells: Cell[]): void {
+    this.map.setPicked(cells);
+    this.ranks.setPicked(cells);
+  }
+
   /** Whether these numbers can be drawn where the old ones are, with focus and pointer left in place. */
   suits(panel: Panel): boolean {
     return JSON.stringify(axesOf(panel)) === JSON.stringify(axesOf(this.panel));
@@ -57,8 +72,26 @@ export class Frame {
     this.life.abort();
   }
 
+  private key(event: KeyboardEvent): void {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const key = event.key.toLowerCase();
+    if (key === "t" || (key === "escape" && this.ranks.element.contains(event.target as Node))) this.turn();
+    else if (key === "f") this.enlargement.toggle();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  /** From the map to its table, or back. */
+  private turn(): void {
+    this.ranks.toggle();
+    if (this.ranks.open) this.ranks.element.focus();
+    else this.map.focus();
+  }
+
   private caption(): void {
     this.title.textContent = this.panel.title || this.panel.name;
+    this.ranks.show(this.panel, this.tokens);
     this.legendSlot.replaceChildren(legend(this.panel, this.look));
   }
 }
@@ -150,7 +183,7 @@ export class Panels {
   /** Picked cells are outlined in every map that holds the same places. */
   private mark(): void {
     const picks = this.loop.get("picks");
-    this.frames.forEach((frame, i) => frame.map.setPicked(cellsOf(this.moved(picks, frame.panel, this.numbers[i]), this.numbers[i])));
+    this.frames.forEach((frame, i) => frame.setPicked(cellsOf(this.moved(picks, frame.panel, this.numbers[i]), this.numbers[i])));
   }
 
   /** Picks as far as they are cells of one map: those in other maps that are the same places count as its own. */

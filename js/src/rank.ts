@@ -35,6 +35,18 @@ export class Ranking {
     return rank;
   }
 
+  /** The indices of the k largest, the largest first. */
+  leaders(k: number): number[] {
+    const leaders: number[] = [];
+    this.sizes.forEach((size, i) => {
+      if (Number.isNaN(size) || (leaders.length === k && size <= this.sizes[leaders[k - 1]])) return;
+      const place = leaders.findIndex((other) => this.sizes[other] < size);
+      leaders.splice(place < 0 ? leaders.length : place, 0, i);
+      leaders.length = Math.min(leaders.length, k);
+    });
+    return leaders;
+  }
+
   /** The index of the largest, or -1. */
   first(): number {
     return this.largest;

@@ -7,7 +7,7 @@ import type { Cell } from "./geometry";
 /** A cell's rank among how many; rank 0 where it does not take part. */
 export type Standing = { rank: number; total: number };
 
-const LETTERS: Record<string, string> = { layer: "L", head: "H" };
+const LETTERS = new Map([["layer", "L"], ["head", "H"]]);
 
 /** The label of one place on an axis; a position takes its token's, if the tokens are those of this axis. */
 export function label(axis: Axis, index: number, tokens: Token[]): string {
@@ -42,12 +42,19 @@ function position(axis: Axis, index: number, tokens: Token[]): number {
   return place === undefined ? -1 : place < 0 ? place + tokens.length : place;
 }
 
-/** A cell's number with its unit; a probability keeps its own scale. */
-export function amount(panel: Panel, value: number): string {
+/** A cell's number; a probability keeps its own scale. */
+export function figure(panel: Panel, value: number): string {
   if (Number.isNaN(value)) return "not computed";
-  if (panel.unit === "rank") return panel.scale === "signed" ? `${value > 0 ? "+" : ""}${exact(value)} ranks` : `rank ${whole(value)}`;
-  if (panel.unit === "probability" && panel.scale !== "signed") return `${percent(value)} probability`;
-  const number = panel.scale === "signed" ? signed(value) : plain(value);
+  if (panel.unit === "rank") return panel.scale === "signed" ? `${value > 0 ? "+" : ""}${exact(value)}` : whole(value);
+  if (panel.unit === "probability" && panel.scale !== "signed") return percent(value);
+  return panel.scale === "signed" ? signed(value) : plain(value);
+}
+
+/** The same with its unit. */
+export function amount(panel: Panel, value: number): string {
+  const number = figure(panel, value);
+  if (Number.isNaN(value)) return number;
+  if (panel.unit === "rank") return panel.scale === "signed" ? `${number} ranks` : `rank ${number}`;
   return panel.unit ? `${number} ${panel.unit}` : number;
 }
 
@@ -84,7 +91,7 @@ export function cardOf(panel: Panel, cell: Cell): { quantity: string; top: { tok
 /** A cell's short name: L15H3, or L15 · Mary; of a row with several numbers the row's. */
 export function short(panel: Panel, cell: Cell, tokens: Token[]): string {
   const part = (axis: Axis, index: number) => {
-    const letter = LETTERS[axis.name];
+    const letter = LETTERS.get(axis.name);
     if (letter && /^\d/.test(axis.labels[index])) return letter + axis.labels[index];
     return ` ${label(axis, index, tokens)}${onTokens(axis, tokens) ? ` (${index})` : ""}`;
   };

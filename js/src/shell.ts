@@ -1,5 +1,6 @@
 // A view from top to bottom: heading, tokens, the maps that each view draws itself, action bar, result, code, small print.
 
+import { announcer } from "./announcer";
 import { ActionBar } from "./bar";
 import { readPanel, filled, type Pick } from "./border";
 import { errorCard } from "./card";
@@ -9,9 +10,11 @@ import { undoKeys } from "./undo";
 import { CodePane } from "./code";
 import { h, shown } from "./dom";
 import { Loop, type Model } from "./loop";
+import { keysButton } from "./keys";
+import { presentationButton } from "./presentation";
 import { readLook, watchLook, type Look } from "./look";
 import { short } from "./reading";
-import { resultArea, resultWords } from "./result";
+import { resultArea } from "./result";
 import { statusChip } from "./status";
 import { Strip } from "./strip";
 
@@ -39,7 +42,7 @@ function raise(loop: Loop, el: HTMLElement, draw: (stage: Stage) => Scene): void
   const strip = new Strip();
   loop.watch(["tokens"], () => strip.show(loop.get("tokens")));
   const scene = draw({ loop, strip, look: readLook(root) });
-  root.append(heading(loop), errorCard(loop), ...(scene.above ?? []), strip.element, scene.element, ...actions(loop), announcer(loop), smallPrint(loop));
+  root.append(heading(loop, root), errorCard(loop), ...(scene.above ?? []), strip.element, scene.element, ...actions(loop), announcer(loop, (pick) => nameOf(loop, pick)), smallPrint(loop));
   undoKeys(loop, root);
   present(loop, root);
   watchLook(root, (look) => scene.setLook(look), loop.signal);
@@ -50,7 +53,7 @@ function raise(loop: Loop, el: HTMLElement, draw: (stage: Stage) => Scene): void
   loop.signal.addEventListener("abort", () => root.remove());
 }
 
-function heading(loop: Loop): HTMLElement {
+function heading(loop: Loop, root: HTMLElement): HTMLElement {
   const title = h("h3", { "data-testid": "title" });
   const model = h("span", { class: "mi-model", "data-testid": "model" });
   loop.watch(["title", "provenance"], () => {
@@ -60,7 +63,8 @@ function heading(loop: Loop): HTMLElement {
   });
   const chip = statusChip(loop);
   loop.watch(["runnable"], () => shown(chip, loop.get("runnable")));
-  return h("header", { class: "mi-head" }, h("div", { class: "mi-heading" }, title, model), chip);
+  const tools = h("div", { class: "mi-tools" }, chip, presentationButton(loop, root), keysButton(root));
+  return h("header", { class: "mi-head" }, h("div", { class: "mi-heading" }, title, model), tools);
 }
 
 /** The bar, the result and the code of a view that can run; nothing where numbers are shown without a model. */
@@ -75,15 +79,6 @@ function actions(loop: Loop): HTMLElement[] {
 function nameOf(loop: Loop, [panel, row, col]: Pick): string {
   const wire = loop.get("panels")[panel];
   return wire ? short(readPanel(wire), { row, col }, loop.get("tokens")) : "";
-}
-
-function announcer(loop: Loop): HTMLElement {
-  const live = h("div", { class: "mi-spoken", "aria-live": "polite", "data-testid": "live" });
-  loop.watch(["result"], () => {
-    const words = loop.result ? resultWords(loop.result) : "";
-    if (live.textContent !== words) live.textContent = words; // setting it again would be spoken again
-  });
-  return live;
 }
 
 function smallPrint(loop: Loop): HTMLElement {

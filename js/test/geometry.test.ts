@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { anchored, cellSize, labelStep, nearestCell, rectangle, shown, step, zoomed, zoomRange } from "../src/geometry";
+import { anchored, cellSize, labelStep, lines, nearestCell, rectangle, shown, step, zoomed, zoomRange } from "../src/geometry";
 
 const SIZE = { width: 20, height: 10 };
 const SHAPE = { rows: 3, cols: 4 }; // rows and columns differ, so that a transposition cannot pass
@@ -46,6 +46,12 @@ const LEAST = { width: 6, height: 6 };
 const MOST = { width: 52, height: 28 };
 const FIT = { available: 500, tall: 480, least: LEAST, most: MOST, closest: { width: 64, height: 28 } };
 const PATTERN = { available: 500, tall: Infinity, least: { width: 0, height: 0 }, most: { width: 30, height: 30 }, closest: { width: 48, height: 48 }, square: true };
+
+test("whole rows and columns of what two cells span", () => {
+  const [a, b] = [{ row: 2, col: 1 }, { row: 1, col: 1 }];
+  expect(lines("row", a, b, { rows: 3, cols: 2 })).toEqual([{ row: 1, col: 0 }, { row: 1, col: 1 }, { row: 2, col: 0 }, { row: 2, col: 1 }]);
+  expect(lines("col", a, b, { rows: 3, cols: 2 })).toEqual([{ row: 0, col: 1 }, { row: 1, col: 1 }, { row: 2, col: 1 }]);
+});
 
 test("cells fill the room within bounds, in whole pixels", () => {
   expect(cellSize({ rows: 30, cols: 16 }, FIT)).toEqual({ width: 31, height: 16 });

@@ -45,6 +45,14 @@ test("a rank among many cells is the one that counting gives", () => {
   }
 });
 
+test("the leaders are the largest, the largest first, without those that take no part", () => {
+  expect(new Ranking(panel({})).leaders(2)).toEqual([4, 1]);
+  expect(new Ranking(panel({})).leaders(9)).toEqual([4, 1, 5]);
+  const many = Float32Array.from({ length: 600 }, (_, i) => Math.sin(i * i));
+  const sorted = [...many.keys()].sort((a, b) => Math.abs(many[b]) - Math.abs(many[a]));
+  expect(new Ranking(panel({ values: many, excluded: [] })).leaders(50)).toEqual(sorted.slice(0, 50));
+});
+
 test("a position is called by its token only where the tokens are those of the axis", () => {
   expect(readout(panel({}), { row: 0, col: 1 }, TOKENS, standing(panel({}), 1))[1]).toBe("position 1 ‘\u2068·Mary\u2069’");
   expect(readout(panel({}), { row: 0, col: 1 }, TOKENS.slice(1), standing(panel({}), 1))[1]).toBe("position ·Mary");
@@ -129,6 +137,7 @@ test("short names", () => {
   const heads = panel({ cols: { name: "head", labels: ["0", "1", "2"], places: [] } });
   expect(short(heads, { row: 0, col: 0 }, TOKENS)).toBe("L0H0");
   expect(short(panel({}), { row: 1, col: 1 }, TOKENS)).toBe("L1 ·Mary (1)");
+  expect(short(panel({ rows: { name: "constructor", labels: ["0", "1"], places: [] } }), { row: 0, col: 1 }, TOKENS)).toBe("0 ·Mary (1)");
   expect(amount(panel({}), NaN)).toBe("not computed");
 });
 

@@ -79,6 +79,7 @@ class Loop(anywidget.AnyWidget):
     provenance = t.Dict().tag(sync=True)
     runnable = t.Bool(False).tag(sync=True)
     group = t.Unicode().tag(sync=True)
+    presentation = t.Bool(False).tag(sync=True)
 
     def __init__(self, panels: list[Panel] | None = None, **traits: Any) -> None:
         _refuse_unknown(type(self), traits)

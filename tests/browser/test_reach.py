@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from js.harness.fixture import SCENES
 from js.harness.stage import Stage
@@ -17,7 +17,7 @@ from js.harness.stage import Stage
 pytestmark = pytest.mark.browser
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
-VIEWS = ["attribution-result", "lens", "attention", "grid"]
+VIEWS = ["attribution-result", "lens", "attention", "grid", "workbench-result"]
 STATES = [name for name in SCENES if name not in VIEWS]
 THEMES = ["light", "dark"]
 
@@ -35,7 +35,7 @@ def look(stage: Stage, question: str) -> Any:
 
 def findings(stage: Stage) -> list[str]:
     """What axe-core has against the view, of its two worst kinds, with the elements it means."""
-    stage.page.add_script_tag(path=AXE)
+    stage.page.evaluate(AXE.read_text("utf-8"))
     said = stage.page.evaluate("axe.run('.mi-root', {resultTypes: ['violations']})")
     worst = [finding for finding in said["violations"] if finding["impact"] in ("serious", "critical")]
     return [f"{finding['id']}: {node['html'][:120]}" for finding in worst for node in finding["nodes"]]
@@ -55,6 +55,15 @@ def test_axe_finds_nothing_serious_in_a_view(stage: Stage, scene: str, theme: st
 def test_axe_finds_nothing_serious_in_any_state(stage: Stage, scene: str, theme: str) -> None:
     stage.show(SCENES[scene], theme=theme)
     assert findings(stage) == []
+
+
+@pytest.mark.parametrize("key", ["t", "f", "?"])
+@pytest.mark.parametrize("scene", VIEWS)
+def test_axe_finds_nothing_serious_in_what_a_key_opens(stage: Stage, scene: str, key: str) -> None:
+    stage.show(SCENES[scene])
+    stage.page.get_by_role("grid").first.press(key)
+    assert findings(stage) == []
+    assert [control for control in look(stage, "controls") if min(control["width"], control["height"]) < 24] == []
 
 
 def test_axe_would_find_something(stage: Stage) -> None:
@@ -100,3 +109,55 @@ def test_nothing_moves_where_motion_is_reduced(stage: Stage, scene: str) -> None
 def test_a_run_moves_where_motion_is_welcome(stage: Stage) -> None:
     stage.show(SCENES["attribution-running"])
     assert len(look(stage, "motion")) > 0
+
+
+LETTERS = """() => {
+    const write = CanvasRenderingContext2D.prototype.fillText;
+    window.letters = new Set();
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+        if (text.trim()) window.letters.add(parseFloat(this.font.match(/[\\d.]+px/)[0]) * this.canvas.currentCSSZoom);
+        return write.call(this, text, ...place);
+    };
+}"""
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("scene", VIEWS)
+def test_a_presentation_is_read_from_the_last_row(stage: Stage, scene: str, theme: str) -> None:
+    """Every word on the page and on a map is 18 px or more, black on white or the reverse, and nothing hangs over."""
+    stage.show(SCENES[scene], theme=theme)
+    stage.page.evaluate(LETTERS)
+    stage.page.get_by_test_id("presentation").click()
+    expect(stage.page.get_by_test_id("presentation")).to_have_attribute("aria-pressed", "true")
+    stage.settle()
+    assert stage.page.evaluate("Math.min(...window.letters)") >= 18
+    assert [word for word in look(stage, "words") if word["size"] < 18] == []
+    assert [word for word in look(stage, "words") if word["contrast"] < 4.5 and not word["disabled"]] == []
+    assert stage.page.evaluate("document.documentElement.scrollWidth") == 1280
+    assert findings(stage) == []
+
+
+def test_python_says_how_a_view_begins_and_a_person_how_it_goes_on(stage: Stage) -> None:
+    stage.show(SCENES["grid"])
+    root, button = stage.page.get_by_test_id("mi-view"), stage.page.get_by_test_id("presentation")
+    expect(root).to_have_attribute("data-presentation", "false")
+    stage.put(presentation=True)
+    expect(root).to_have_attribute("data-presentation", "true")
+    button.click()
+    expect(root).to_have_attribute("data-presentation", "false")
+    assert stage.get("presentation") is True  # the trait is Python's
+
+
+def test_cells_are_hit_where_they_are_seen_in_a_presentation(stage: Stage) -> None:
+    stage.show(SCENES["attribution-empty"])
+    stage.page.get_by_test_id("presentation").click()
+    stage.settle()
+    for row, col in ((0, 0), (23, 3), (29, 8)):
+        box = stage.page.get_by_test_id("grid-heads").get_by_test_id("cells").bounding_box()
+        assert box is not None
+        stage.page.mouse.wheel(0, box["y"] + box["height"] * row / 30 - 300)
+        stage.settle()
+        box = stage.page.get_by_test_id("grid-heads").get_by_test_id("cells").bounding_box()
+        assert box is not None
+        stage.page.mouse.click(box["x"] + box["width"] * (col + 0.5) / 9, box["y"] + box["height"] * (row + 0.5) / 30)
+        assert stage.get("picks") == [[0, row, col]]
