@@ -73,6 +73,7 @@ class Attention(Instrument):
         self._survey: Survey | None = None
         self._known: tuple[Any, np.ndarray] = (None, np.zeros((0, 0)))  # effects of heads, and of what
         self._opening: Job | None = None
+        self._open_now: Any = None  # which head is drawn, and of what
         for choice in self._all_choices():
             choice.checked(choice.value)
         view.on("open", self._queue_open)
@@ -154,19 +155,23 @@ class Attention(Instrument):
         self._survey = survey = self.view.model.do(self._surveyed)
         if not written:
             self._tell([])
-        away = survey.measures[0]["away"]
-        self.view.model.do(lambda: self._open(*(self.screen.opened or _busiest(away))))
+        row, col = self.screen.opened or _busiest(survey.measures[0]["away"])
+        if self._open_now != (row, col, self.view.model.do(self._shown)):
+            self.view.model.do(lambda: self._open(row, col))
         return self._summary(survey)
 
     def _surveyed(self) -> Survey:
-        model, runs, weighted = self.view.model, self._runs(), self.weighting == "value_norm"
-        recipes = [recipe.hash if recipe else "" for _, recipe in runs]
-        key = (model.weights, weighted, *recipes, *(tuple(ids[0].tolist()) for ids, _ in runs))
+        key = self._shown()
         if key not in self._surveys:
             while len(self._surveys) >= _KEPT:
                 self._surveys.pop(next(iter(self._surveys)))
-            self._surveys[key] = Survey.of(model, runs, weighted)
+            self._surveys[key] = Survey.of(self.view.model, self._runs(), self.weighting == "value_norm")
         return self._surveys[key]
+
+    def _shown(self) -> tuple[Any, ...]:
+        """What pictures and the open head are of: the runs, the weights, and how they are weighted."""
+        runs = [(tuple(ids[0].tolist()), recipe.hash if recipe else "") for ids, recipe in self._runs()]
+        return self.view.model.weights, self.weighting, *runs
 
     def _runs(self) -> list[tuple[torch.Tensor, Recipe | None]]:
         """(ids [1, pos], recipe) of what is shown: the prompt as it is, and what it is compared with."""
@@ -335,6 +340,7 @@ class Attention(Instrument):
         with self.screen.hold_sync():
             self.screen.opened = [row, col]
             self.screen.pattern = self._pattern_panel(grids, head)
+        self._open_now = (row, col, self._shown())
 
     def _pattern_panel(self, grids: list[Grid], head: Site) -> Panel:
         grid, survey = grids[0], self._survey
