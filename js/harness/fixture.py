@@ -170,7 +170,7 @@ def offered(objects: str, **more: Choice) -> list[dict[str, Any]]:
         **more,
         "range": Choice("range", "Colours", "auto", (("auto", "auto"), ("fixed", "fixed"))),
     }
-    return [choice.wire() for choice in every.values()]
+    return [replace(choice, instrument="attribution").wire() for choice in every.values()]
 
 
 def enumerate_options(labels: Sequence[str]) -> list[tuple[str, str]]:

@@ -6,14 +6,15 @@ import { bdi, h } from "./dom";
 import { signed } from "./format";
 
 export function jointEffect(joint: Joint): HTMLElement {
-  return h("div", { class: "mi-jointly", "data-testid": "joint" }, h("h4", {}, "In the map's terms"), ...words(joint));
+  const numbers = "why" in joint ? {} : { "data-effect": joint.effect, "data-sum": joint.sum };
+  return h("div", { class: "mi-jointly", "data-testid": "joint", ...numbers }, h("h4", {}, "In the map's terms"), ...words(joint));
 }
 
 function words(joint: Joint): HTMLElement[] {
   if ("why" in joint) return [h("p", { class: "mi-fine" }, joint.why)];
   const { label, unit, toward, effect, sum, control } = joint;
-  const number = h("p", { class: `mi-difference ${effect * toward < 0 ? "mi-down" : "mi-up"}`, "data-testid": "joint-effect" }, signed(effect));
-  const alone = sum === null ? null : h("p", { class: "mi-change", "data-testid": "joint-sum" }, `${signed(sum)} as the sum of each alone`);
+  const number = h("p", { class: `mi-difference ${effect * toward < 0 ? "mi-down" : "mi-up"}`, }, signed(effect));
+  const alone = sum === null ? null : h("p", { class: "mi-change" }, `${signed(sum)} as the sum of each alone`);
   const said = h("div", { class: "mi-effect" }, h("p", { class: "mi-metric" }, bdi(label)), number, h("p", { class: "mi-fine" }, unit), alone);
   return [h("div", { class: "mi-numbers" }, said, amongControls(effect, control))];
 }
