@@ -246,6 +246,18 @@ def test_a_choice_that_is_none_is_refused_by_name(llama: Tiny) -> None:
     assert "weighting is one of plain, value_norm" in view.error["why"]
 
 
+def test_the_journal_makes_the_same_view_again(llama: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    view = shown(llama, other=CORRUPT, compare="other", summary="sink")
+    choose(view, "weighting", "value_norm")
+    monkeypatch.setattr(mi, "load", lambda name: llama.model)
+    room: dict[str, Any] = {}
+    exec(view.session.code(), room)
+    again = room["view"]
+    np.testing.assert_allclose(again.grids[0].values, view.grids[0].values, atol=1e-6)
+    np.testing.assert_allclose(lower(opened(again)), lower(view.pattern), atol=1e-6)
+    assert again.pattern.title == view.pattern.title
+
+
 def test_before_a_head_is_picked_little_crosses_to_the_page_however_long_the_prompt() -> None:
     heads = {"num_attention_heads": 9, "num_key_value_heads": 3, "head_dim": 2, "hidden_size": 18}
     hf = tiny.hugging_face("llama", num_hidden_layers=30, max_position_embeddings=600, intermediate_size=8, **heads)

@@ -41,6 +41,16 @@ def test_a_head_picked_in_two_maps_is_one_site(bench: mi.Workbench, llama: Tiny)
     assert bench.run()["difference"] == pytest.approx(by_hand(llama, bench.recipe), abs=1e-5)
 
 
+def test_attention_is_compared_with_that_of_the_corrupted_prompt(bench: mi.Workbench, llama: Tiny) -> None:
+    bench.choose("compare", "other")
+    bench.wait()
+    layer, head = bench.opened
+    clean, corrupt = (llama.plain.pattern(llama.ids(text), layer)[0, head] for text in (CLEAN, CORRUPT))
+    expected = (corrupt - clean).tril()
+    assert torch.from_numpy(bench.pattern.values).nan_to_num().sub(expected).abs().max() < 1e-5
+    assert expected.abs().max() > 1e-3
+
+
 def test_picks_of_several_maps_are_one_recipe(bench: mi.Workbench, llama: Tiny) -> None:
     bench.picks, bench.act = [(0, 0, 0), (1, 1, 14), (3, 2, 5)], ZERO
     assert {site.kind for site in bench.selection} == {"head", "residual"}

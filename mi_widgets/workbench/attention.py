@@ -40,6 +40,7 @@ _SUMMARIES = {
     "effect": "effect on the metric",
 }
 _WEIGHTINGS = {"plain": "attention", "value_norm": "attention × value length"}
+_DEFAULTS = {"summary": "away", "weighting": "plain", "compare": "this", "text": "prompt"}
 _LABELS = {"summary": "Number", "weighting": "Pictures", "compare": "Compared with", "text": "Tokens"}
 
 
@@ -47,7 +48,7 @@ class Attention(Instrument):
     """All heads as pictures, and one of them in full.
 
     The pictures come in one pass, layer by layer; of the patterns only the open head's is ever held whole.
-    other: a prompt of as many tokens, to be compared with. The other arguments are the choices; see `AttentionView`.
+    The arguments are the choices; see `AttentionView`.
     """
 
     name = "attention"
@@ -57,14 +58,13 @@ class Attention(Instrument):
         self,
         view: AttentionView,
         *,
-        other: Prompt | None = None,
         summary: str = "away",
         weighting: str = "plain",
         compare: str = "this",
         text: str = "prompt",
     ) -> None:
         super().__init__(view)
-        self.screen, self.other = view, other
+        self.screen = view
         self.summary, self.weighting, self.compare, self.text = summary, weighting, compare, text
         self._after: Recipe | None = None  # of the last run
         self._prompt: list[int] = []  # the ids that it was of
@@ -128,7 +128,7 @@ class Attention(Instrument):
 
     def other_ids(self) -> torch.Tensor | None:
         """The other prompt's ids [1, pos], where there is one that fits the prompt."""
-        ids = None if self.other is None else self.view.model.ids(self.other)
+        ids = None if self.view.other is None else self.view.model.ids(self.view.other)
         return ids if ids is not None and ids.shape[1] == len(self.view.base.ids) else None
 
     # -- all heads --------------------------------------------------------------------------------------------------
@@ -400,6 +400,12 @@ class AttentionView(Live, AttentionMap):
         self._other = other
         super().__init__(model, prompt, answer, foil, directions, title="Attention: where every head looks")
 
+    def _opening(self) -> list[str]:
+        *before, last = super()._opening()
+        given = {**({} if self._other is None else {"other": self._other}), **self._chosen}
+        more = "".join(f", {name}={value!r}" for name, value in given.items() if _DEFAULTS.get(name) != value)
+        return [*before, f"{last.removesuffix(')')}{more})"]
+
     def _equip(self) -> tuple[Instrument, ...]:
         if self._other is not None:
             there, here = self.model.ids(self._other).shape[1], len(self.base.ids)
@@ -408,7 +414,12 @@ class AttentionView(Live, AttentionMap):
                     f"other has {there} tokens and the prompt {here}: attention is compared token by token, so give "
                     "two prompts of one length"
                 )
-        return (Attention(self, other=self._other, **self._chosen),)
+        return (Attention(self, **self._chosen),)
+
+    @property
+    def other(self) -> Prompt | None:
+        """The prompt that was given to compare with."""
+        return self._other
 
 
 def _busiest(away: np.ndarray) -> tuple[int, int]:

@@ -97,6 +97,11 @@ class Workbench(Live, BenchMap):
         parts = {"prompt": self._text, "corrupt": corrupt, "answer": answer, "foil": foil}
         return {name: part if isinstance(part, str) else "" for name, part in parts.items()}
 
+    @property
+    def other(self) -> Prompt | None:
+        """The corrupted prompt of the pair that is shown, if it is one."""
+        return None if self._task is None else self._task.items[0].corrupt
+
     def _opening(self) -> list[str]:
         if self._task is None:
             return super()._opening()

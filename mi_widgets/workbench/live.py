@@ -150,6 +150,11 @@ class Live(Loop):
         return self._text
 
     @property
+    def other(self) -> Prompt | None:
+        """Another prompt that maps of this one can be compared with; what a subclass is for."""
+        return None
+
+    @property
     def read(self) -> tuple[Texts, Texts]:
         """What the metric tells apart: answer and foil."""
         return self._read
