@@ -544,6 +544,39 @@ def wide() -> Loop:
     return Heatmap([small, panel], title="A grid without a model", provenance=MODEL)
 
 
+def long() -> Loop:
+    """Everything that can be long is, with and without places to break a line."""
+    random = np.random.default_rng(7)
+    words = (
+        "Which of the attention heads and of the positions carry the name, by exact denoising with half of the cells "
+    )
+    name = "organisation/a-model-with-a-very-long-name-of-which-nothing-can-be-broken-up-instruct-v0.3-bf16"
+    heads = replace(heads_panel(random), title=words + "estimated", unit="logits per median residual norm")
+    stream = residual_panel(random, WORDS)
+    stream = replace(stream, title="blocks.0.hook_resid_pre/blocks.29.hook_resid_post/unbroken/title", sign=words * 2)
+    progress = {
+        "done": 1200,
+        "total": 270000,
+        "eta": 7400.0,
+        "label": "exact activation patching of heads and positions",
+    }
+    said = [token(i, word * 6, bos=i == 0) for i, word in enumerate(WORDS)]
+    direction = {"name": "cheerful-" * 12, "layer": 19, "natural": 0.14}
+    return AttributionMap(
+        [heads, stream],
+        title=words * 2,
+        tokens=said,
+        provenance={**MODEL, "model": name, "recipe": "0123456789abcdef" * 4},
+        directions=[direction],
+        act={"verb": "add", "direction": direction["name"], "strength": 0.2},
+        picks=[(1, 3, 4), (1, 29, 0)],
+        status="running",
+        progress=progress,
+        error={**failure(), "why": f"There is no file {name * 2}.", "trace": name * 3},
+        runnable=True,
+    )
+
+
 def failure() -> dict[str, str]:
     """An error as Python explains it."""
     return {
@@ -588,6 +621,7 @@ SCENES: dict[str, Loop] = {
     "attention-512": long_attention(512),
     "attention-1024": long_attention(1024),
     "grid": wide(),
+    "long": long(),
     "workbench": workbench(),
     "workbench-result": workbench(
         picks=[(0, 23, 3)],

@@ -37,7 +37,7 @@ export function view(draw: (stage: Stage) => Scene) {
 }
 
 function raise(loop: Loop, el: HTMLElement, draw: (stage: Stage) => Scene): void {
-  const root = h("div", { class: "mi-root", "data-testid": "mi-view", "data-lm-suppress-shortcuts": "true" });
+  const root = h("div", { class: "mi-root", lang: "en", dir: "ltr", "data-testid": "mi-view", "data-lm-suppress-shortcuts": "true" });
   el.append(root);
   const strip = new Strip();
   loop.watch(["tokens"], () => strip.show(loop.get("tokens")));

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from js.harness.fixture import SCENES
+from js.harness.fixture import SCENES, lens, result
 from js.harness.stage import Stage
 
 pytestmark = pytest.mark.browser
@@ -161,3 +161,52 @@ def test_cells_are_hit_where_they_are_seen_in_a_presentation(stage: Stage) -> No
         assert box is not None
         stage.page.mouse.click(box["x"] + box["width"] * (col + 0.5) / 9, box["y"] + box["height"] * (row + 0.5) / 30)
         assert stage.get("picks") == [[0, row, col]]
+
+
+HEBREW = ["<|endoftext|>", "·שלום", "·עולם", "·abc", "‹D7 A9›", "·(מה)", "·נשמע", "?"]
+PLACES = """() => [...document.querySelectorAll(":is(.mi-root, .mi-root *):is(div, canvas, button, p, bdi)")].map((one) => {
+    const {left, top, width, height} = one.getBoundingClientRect();
+    return [left, top, width, height].map(Math.round).join(' ');
+})"""
+
+
+def test_a_page_from_right_to_left_leaves_a_view_as_it_is(stage: Stage) -> None:
+    view = lens(HEBREW, result={**result("שלום עולם, מה נשמע?"), "tray": []})
+    stage.show(view)
+    here = stage.page.evaluate(PLACES)
+    stage.show(view, dir="rtl")
+    assert stage.page.evaluate(PLACES) == here
+    assert stage.page.evaluate("document.documentElement.scrollWidth") == 1280
+
+
+def test_text_from_right_to_left_stays_in_its_piece(stage: Stage) -> None:
+    stage.show(lens(HEBREW, result={**result("שלום עולם, מה נשמע?"), "tray": []}), dir="rtl")
+    pieces = stage.page.get_by_test_id("tokens").locator("[data-index]")
+    lefts = pieces.evaluate_all("(all) => all.map((piece) => piece.getBoundingClientRect().left)")
+    assert lefts == sorted(lefts)
+    directions = pieces.locator("bdi").evaluate_all("(all) => all.map((one) => getComputedStyle(one).direction)")
+    assert directions == ["ltr", "rtl", "rtl", "ltr", "ltr", "rtl", "rtl", "ltr"]
+    written = stage.page.locator(".mi-continuation bdi").last
+    assert written.evaluate("(one) => [getComputedStyle(one).direction, getComputedStyle(one).display]") == [
+        "rtl",
+        "block",
+    ]
+
+
+def test_fingers_have_larger_targets_than_a_mouse(browser: Browser) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    stage = Stage(context.new_page())
+    for scene in SCENES:
+        stage.show(SCENES[scene])
+        small = [one for one in look(stage, "controls") if min(one["width"], one["height"]) < 44]
+        assert [one for one in small if not one["name"].startswith(("div.mi-grid", "pre"))] == []
+        assert stage.page.evaluate("document.documentElement.scrollWidth") == 390
+    context.close()
+
+
+def test_the_page_s_own_high_contrast_is_honoured(stage: Stage) -> None:
+    stage.page.emulate_media(forced_colors="active")
+    for scene in VIEWS:
+        stage.show(SCENES[scene])
+        assert [word for word in look(stage, "words") if word["contrast"] < 4.5 and not word["disabled"]] == []
+        assert [one for one in look(stage, "controls") if one["contrast"] < 3 and not one["disabled"]] == []
