@@ -3,6 +3,7 @@
 
 import { filled, type Choice } from "./border";
 import { h, shown } from "./dom";
+import { field, settle } from "./field";
 import type { Loop } from "./loop";
 
 const MOST_BUTTONS = 4;
@@ -16,7 +17,7 @@ export function choices(loop: Loop, instrument: string): HTMLElement {
     const sort = JSON.stringify(offered.map((choice) => ({ ...choice, value: "" })));
     if (sort !== drawn) bar.replaceChildren(...offered.map((choice) => control(loop, choice)));
     drawn = sort;
-    for (const { name, value } of offered) settle(bar.querySelector(`[data-choice="${CSS.escape(name)}"]`)!, value);
+    for (const { name, value } of offered) show(bar.querySelector(`[data-choice="${CSS.escape(name)}"]`)!, value);
     shown(bar, offered.length > 0);
   });
   loop.watch(["error"], () => filled(loop.get("error")) && refuse(loop, bar));
@@ -27,7 +28,7 @@ function control(loop: Loop, choice: Choice): HTMLElement {
   const choose = (value: string) => loop.choose(choice.name, value);
   const { name, label, options } = choice;
   const named = { class: "mi-choice", "data-choice": name, "data-testid": `choice-${name}` };
-  if (!options.length) return h("label", named, h("span", {}, label), field(choice, choose));
+  if (!options.length) return h("label", named, h("span", {}, label), field({ placeholder: choice.hint }, choose));
   if (choice.ordered) return h("div", { ...named, role: "group", "aria-label": label }, h("span", { "aria-hidden": "true" }, label), stepper(choice, choose));
   if (options.length > MOST_BUTTONS) return h("label", named, h("span", {}, label), list(choice, choose));
   return h("div", { ...named, role: "group", "aria-label": label }, h("span", { "aria-hidden": "true" }, label), buttons(choice, choose));
@@ -54,25 +55,19 @@ function stepper(choice: Choice, choose: (value: string) => void): HTMLElement {
   return h("span", { class: "mi-stepper" }, step(-1, "‹", "Previous"), select, step(1, "›", "Next"));
 }
 
-/** A typed answer is given with Enter, or by leaving the field. */
-function field({ hint }: Choice, choose: (value: string) => void): HTMLElement {
-  const input = h("input", { type: "text", placeholder: hint, spellcheck: "false", dir: "auto" });
-  input.addEventListener("change", () => choose(input.value));
-  return input;
-}
-
 /** A typed answer that Python did not take stays, marked, so that it can be mended. */
 function refuse(loop: Loop, bar: HTMLElement): void {
   for (const { name, value } of loop.get("choices"))
     for (const input of bar.querySelectorAll<HTMLInputElement>(`[data-choice="${CSS.escape(name)}"] input`))
-      input.setAttribute("aria-invalid", String(input.value !== value));
+      input.setAttribute("aria-invalid", String(input.value !== value && input.value === input.dataset.given));
 }
 
 /** Show which answer holds, and leave alone what a person is typing. */
-function settle(control: HTMLElement, value: string): void {
+function show(control: HTMLElement, value: string): void {
   for (const button of control.querySelectorAll<HTMLElement>("button[data-value]")) button.setAttribute("aria-pressed", String(button.dataset.value === value));
-  for (const input of control.querySelectorAll<HTMLInputElement | HTMLSelectElement>("input, select")) {
-    if (document.activeElement !== input || input instanceof HTMLSelectElement) input.value = value;
+  for (const select of control.querySelectorAll("select")) select.value = value;
+  for (const input of control.querySelectorAll("input")) {
+    settle(input, value);
     input.setAttribute("aria-invalid", "false");
   }
   const select = control.querySelector("select");

@@ -2,6 +2,7 @@
 
 import type { Act, Direction } from "./border";
 import { h, shown } from "./dom";
+import { field, settle } from "./field";
 import type { Loop } from "./loop";
 import { readingSlider, scaleSlider, strengthSlider } from "./slider";
 
@@ -38,7 +39,7 @@ export class Verbs {
     if (sort !== this.drawn) this.draw(act);
     this.drawn = sort;
     for (const input of this.details.querySelectorAll<HTMLInputElement>("input[data-act]"))
-      if (document.activeElement !== input) input.value = String(input.dataset.act ? wordIn(act, input.dataset.act) : numberIn(act));
+      settle(input, String(input.dataset.act ? wordIn(act, input.dataset.act) : numberIn(act)));
     for (const button of this.details.querySelectorAll<HTMLElement>("[data-option]"))
       button.setAttribute("aria-pressed", String(wordIn(act, button.dataset.field!) === button.dataset.option));
   }
@@ -152,10 +153,8 @@ function bound(name: string, field: string, change: (value: number | null) => vo
   return h("label", { class: "mi-typed" }, h("span", {}, name), input);
 }
 
-/** A typed text, given with Enter or by leaving the field. */
-function typed(name: string, field: string, hint: string, change: (value: string) => void): HTMLElement {
-  const input = h("input", { type: "text", placeholder: hint, spellcheck: "false", dir: "auto", "data-act": field, "data-testid": `act-${field}`, class: `mi-typed-${field}` });
-  input.addEventListener("change", () => change(input.value));
+function typed(name: string, word: string, hint: string, change: (value: string) => void): HTMLElement {
+  const input = field({ placeholder: hint, "data-act": word, "data-testid": `act-${word}`, class: `mi-typed-${word}` }, change);
   return h("label", { class: "mi-typed" }, h("span", {}, name), input);
 }
 

@@ -71,7 +71,7 @@ def test_the_requests_are_those_of_the_page():
 
 
 def test_the_verbs_are_those_of_the_page():
-    assert strings(alias("Act")) == {*act.FIELDS, *act.KINDS}
+    assert strings(alias("Act")) == {*act.FIELDS, *act.KINDS, *act.HOWS}
 
 
 def test_a_panel_has_the_fields_of_the_page():
