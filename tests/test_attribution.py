@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
 import mi_widgets as mi
 from mi_widgets.improve.controls import controls
@@ -161,6 +162,19 @@ def test_neurons_may_be_ranked_by_their_direct_part(llama: Tiny) -> None:
     assert view.grids[0].axes[1].labels == ("estimate", "exact", "direct")
     for row, (layer, index) in enumerate(view.grids[0].axes[0].coordinates):
         assert view.grids[0].values[row, 2] == pytest.approx(change[layer, index], abs=1e-5)
+
+
+def test_a_mixture_of_experts_has_no_neurons_to_choose() -> None:
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    config = AutoConfig.for_model("mixtral", vocab_size=440, intermediate_size=12, num_local_experts=3, **sizes)
+    hf = AutoModelForCausalLM.from_config(config).eval()
+    hf.config.architectures = [type(hf).__name__]
+    model = mi.Model(hf, tiny.tokenizer(), "tiny mixtral")
+    task = mi.Task((mi.Pair(CLEAN, CORRUPT, "a", " John"),), metric="logprob")
+    view = mi.AttributionView(model, task, directions={}, objects="ffn")
+    view.wait()
+    assert "neurons" not in offered(view)["objects"] and list(drawn(view)) == ["ffn"]
+    model.close()
 
 
 def test_going_back_to_a_page_computes_nothing(llama: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:

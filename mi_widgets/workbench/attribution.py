@@ -116,12 +116,14 @@ class Attribution(Instrument):
         return tuple(choice for choice in self._every() if not hidden.get(choice.name))
 
     def _every(self) -> tuple[Choice, ...]:
+        neurons = self._neurons()
+        kinds = tuple((name, label) for name, (label, _) in OBJECTS.items() if name != "neurons" or neurons)
         return (
-            Choice("objects", "Show", self.objects, tuple((name, label) for name, (label, _) in OBJECTS.items())),
+            Choice("objects", "Show", self.objects, kinds),
             Choice("pair", "Pair", self.pair, self._pairs(), ordered=True),
             Choice("effect", "Effect", self.effect, EFFECTS),
             Choice("method", "Method", self.method, METHODS),
-            Choice("page", "Ranks", self.page, pages(self._neurons()), ordered=True),
+            Choice("page", "Ranks", self.page, pages(neurons), ordered=True),
             Choice("range", "Colours", self.range, RANGES),
         )
 
@@ -130,8 +132,9 @@ class Attribution(Instrument):
         return ((MEAN, f"mean of {len(self.task)} pairs"), *numbered)
 
     def _neurons(self) -> int:
+        """How many there are; none in a mixture of experts, whose blocks have no one set of them."""
         model = self.view.model
-        return model.n_layers * (model.count(Site("neuron", 0, 0)) or 0)
+        return 0 if model.has_experts else model.n_layers * (model.count(Site("neuron", 0, 0)) or 0)
 
     @property
     def _has_direct(self) -> bool:
