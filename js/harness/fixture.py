@@ -228,7 +228,7 @@ def one_row() -> Loop:
     panel = Panel(
         "tokens",
         Axis("", [""]),
-        positions(WORDS),
+        Axis("position", WORDS, [(i,) for i in range(len(WORDS))]),
         values,
         title="Token embeddings: effect of setting each to zero",
         unit="logits",
