@@ -164,7 +164,9 @@ def test_cells_are_hit_where_they_are_seen_in_a_presentation(stage: Stage) -> No
 
 
 HEBREW = ["<|endoftext|>", "·שלום", "·עולם", "·abc", "‹D7 A9›", "·(מה)", "·נשמע", "?"]
-PLACES = """() => [...document.querySelectorAll(":is(.mi-root, .mi-root *):is(div, canvas, button, p, bdi)")].map((one) => {
+PLACES = """() => [
+    ...document.querySelectorAll(":is(.mi-root, .mi-root *):is(div, canvas, button, p, bdi)")
+].map((one) => {
     const {left, top, width, height} = one.getBoundingClientRect();
     return [left, top, width, height].map(Math.round).join(' ');
 })"""
