@@ -9,7 +9,7 @@ export class ZoomBar {
   readonly element: HTMLElement;
   private readonly out = button("−", "Zoom out", "zoom-out");
   private readonly in = button("+", "Zoom in", "zoom-in");
-  private readonly all = button("Fit", "Show all of it", "zoom-fit");
+  private readonly all = button("Fit", "Fit: show all of it", "zoom-fit");
 
   constructor(does: (turn: number | "fit") => void) {
     this.out.addEventListener("click", () => does(1 / STEP));
