@@ -105,6 +105,28 @@ def test_effects_that_are_known_are_not_computed_again(llama: Tiny, monkeypatch:
     np.testing.assert_array_equal(view.grids[0].values, known)
 
 
+def test_effects_that_are_stopped_stay_and_go_on_from_there(llama: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = shown(llama, summary="effect").grids[0].values
+    view, swept, sweep = shown(llama), list[int](), mi.Model.sweep
+
+    def first_only(self: mi.Model, base: Any, plans: Any, read: Any) -> Any:
+        swept.append(len(plans))
+        for step in sweep(self, base, plans, read):
+            yield step
+            if len(swept) == 1:
+                view.stop()
+
+    monkeypatch.setattr("mi_widgets.model.sweep.FIRST_TOKENS", 40)
+    monkeypatch.setattr(mi.Model, "sweep", first_only)
+    choose(view, "summary", "effect")
+    missing = np.ma.getmaskarray(view.grids[0].values)
+    assert 0 < missing.sum() < missing.size and view.status == "stopped"
+    np.testing.assert_allclose(view.grids[0].values[~missing], whole[~missing], atol=1e-5)
+    choose(view, "summary", "effect")
+    assert swept == [missing.size, missing.sum()]
+    np.testing.assert_allclose(view.grids[0].values, whole, atol=1e-5)
+
+
 # -- what a picture shows ---------------------------------------------------------------------------------------------
 
 

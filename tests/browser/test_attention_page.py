@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Browser, Locator, Page
 
 from js.harness.fixture import SCENES, long_attention, long_pattern
 from js.harness.stage import Stage
@@ -189,3 +189,20 @@ def test_tokens_that_were_written_come_one_by_one_and_go(page: Page) -> None:
     assert "written by the model as it is" in page.get_by_test_id("tokens").inner_text()
     stage.put(continuation={})
     assert tokens.count() == 15 and "written" not in page.get_by_test_id("tokens").inner_text()
+
+
+def test_two_fingers_zoom_the_map_and_not_the_page(browser: Browser) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 1000}, has_touch=True)
+    stage = Stage(page)
+    stage.show(long_attention(LENGTH))
+    box, before = grid(stage).get_by_test_id("marks").bounding_box(), state(stage)["whole"]
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    touch = page.context.new_cdp_session(page)
+    for kind, gap in (("touchStart", 20), *(("touchMove", gap) for gap in range(24, 90, 4)), ("touchEnd", 0)):
+        points = [{"x": x - gap, "y": y, "id": 1}, {"x": x + gap, "y": y, "id": 2}] if gap else []
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    stage.settle()
+    assert state(stage)["whole"] > 2 * before
+    assert page.evaluate("visualViewport.scale") == 1
+    page.close()
