@@ -67,6 +67,21 @@ def test_pooling_keeps_the_brightest_position_and_small_patterns_whole():
     assert np.array_equal(pooled(pattern[:, :5, :7]), pattern[:, :5, :7])
 
 
+def test_pooling_a_difference_keeps_what_is_furthest_from_zero_on_either_side():
+    difference = np.zeros((100, 100))
+    difference[0, 0], difference[1, 1] = 0.2, -0.6
+    difference[99, 99], difference[98, 98] = 0.7, -0.6
+    small = pooled(difference)
+    assert (small[0, 0], small[31, 31]) == (np.float32(-0.6), np.float32(0.7))
+
+
+def test_companding_both_sides_of_zero_up_to_a_number_of_ones_own():
+    assert companded(np.array([-3.0, -0.5, 0.0, 0.5, 2.0, 9.0, np.nan]), 2.0, signed=True).tolist() == [
+        0, 64, 128, 191, 255, 255, 128,
+    ]  # fmt: skip
+    assert companded(np.array([0.0, 0.5, 2.0, 9.0, -1.0]), 2.0).tolist() == [0, 128, 255, 255, 0]
+
+
 def test_companding_keeps_what_plain_bytes_lose():
     values = np.array([0.0, 1 / 60_000, 0.001, 0.25, 1.0, np.nan])
     bytes_ = companded(values)
