@@ -13,6 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from ..grid import Axis, Grid
+from . import ramp
 
 if TYPE_CHECKING:
     from ..card import Card
@@ -60,9 +61,9 @@ def _heatmap(grid: Grid) -> go.Figure:
     rows, cols = grid.axes[0], grid.axes[-1]
     values = _plain(grid.values).reshape(-1, len(cols))
     most = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 1.0
-    signed = {"colorscale": _SIGNED, "reversescale": grid.toward < 0, "zmin": -most, "zmax": most}
-    colours = signed if grid.toward else {"colorscale": "Cividis", "zmin": 0, "zmax": most}
-    figure = go.Figure(go.Heatmap(z=values, colorbar_title=_escaped(grid.unit), hoverongaps=False, **colours))
+    signed = {"z": values, "colorscale": _SIGNED, "reversescale": grid.toward < 0, "zmin": -most, "zmax": most}
+    colours = signed if grid.toward else _sequential(values, most, ramp.of(grid.unit))
+    figure = go.Figure(go.Heatmap(colorbar_title=_escaped(grid.unit), hoverongaps=False, **colours))
     if grid.estimated is not None:
         _frame(figure, grid.estimated.reshape(values.shape) & np.isfinite(values))
     if grid.collapsed is not None:
@@ -74,6 +75,23 @@ def _heatmap(grid: Grid) -> go.Figure:
     figure.update_yaxes(title=rows.name, autorange="reversed", **named)
     figure.update_xaxes(title=cols.name, **_ticks(cols))
     return _framed(figure, grid)
+
+
+def _sequential(values: np.ndarray, most: float, how: ramp.Ramp) -> dict[str, Any]:
+    """Numbers and colours of a heatmap without a sign; by the logarithm, hovering still says the number itself."""
+    scale = {"colorscale": "Cividis", "reversescale": how.bright == "low"}
+    if how.spacing == "even":
+        return {"z": values, **scale, "zmin": how.low, "zmax": most}
+    tens = 10.0 ** np.arange(np.log10(most) + 1)
+    return {
+        "z": np.log10(values),
+        **scale,
+        "zmin": np.log10(how.low),
+        "zmax": np.log10(most),
+        "customdata": values,
+        "hovertemplate": "x: %{x}<br>y: %{y}<br>z: %{customdata}<extra></extra>",
+        "colorbar": {"tickvals": np.log10(tens), "ticktext": [f"{ten:,.0f}" for ten in tens]},
+    }
 
 
 def _frame(figure: go.Figure, cells: np.ndarray) -> None:

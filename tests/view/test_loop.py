@@ -46,6 +46,11 @@ def test_picks_that_lost_their_cell_go_with_the_panel(view):
         {"verb": "switch_off", "kind": "zero"},
         {"verb": "scale", "factor": 0.0},
         {"verb": "add", "direction": "cheerful", "strength": -0.2},
+        {"verb": "switch_off", "kind": "resample"},
+        {"verb": "clamp", "low": None, "high": 0.0},
+        {"verb": "replace", "prompt": "When Mary"},
+        {"verb": "project_out", "direction": "cheerful"},
+        {"verb": "reading", "how": "swap", "token": " Rome", "strength": 0.3},
     ],
 )
 def test_an_act_is_taken(view, act):
@@ -56,7 +61,7 @@ def test_an_act_is_taken(view, act):
 @pytest.mark.parametrize(
     ("act", "says"),
     [
-        ({}, "None is none of switch_off, scale, add"),
+        ({}, "None is none of switch_off, scale, add, clamp, replace, project_out, reading"),
         ({"verb": "explode"}, "'explode' is none of"),
         ({"verb": ["scale"]}, r"\['scale'\] is none of"),
         ({"verb": "switch_off"}, "takes"),
@@ -66,6 +71,15 @@ def test_an_act_is_taken(view, act):
         ({"verb": "scale", "factor": True}, "not a finite number"),
         ({"verb": "scale", "factor": 10**400}, "not a finite number"),
         ({"verb": "add", "direction": "gloomy", "strength": 1.0}, "'gloomy' is none of cheerful"),
+        ({"verb": "project_out", "direction": "gloomy"}, "'gloomy' is none of cheerful"),
+        ({"verb": "clamp", "low": "0", "high": None}, "low '0' is not a finite number"),
+        ({"verb": "clamp", "low": 0.0, "high": float("inf")}, "high inf is not a finite number"),
+        ({"verb": "clamp", "low": 0.0}, "takes"),
+        ({"verb": "replace", "prompt": 3}, "prompt is a text of at most 10,000 letters, not 3"),
+        ({"verb": "replace", "prompt": "x" * 10_001}, "at most 10,000 letters"),
+        ({"verb": "reading", "how": "explode", "token": "", "strength": 0.3}, "'explode' is none of remove, add, swap"),
+        ({"verb": "reading", "how": "add", "token": None, "strength": 0.3}, "token is a text"),
+        ({"verb": "reading", "how": "add", "token": ""}, "takes"),
     ],
 )
 def test_an_act_that_is_not_understood_is_refused(view, act, says):

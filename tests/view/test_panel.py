@@ -3,7 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from mi_widgets.view import Axis, Panel, Top
+from mi_widgets.grid import Axis as GridAxis
+from mi_widgets.grid import Grid
+from mi_widgets.view import Axis, Panel, Top, mapping
 from mi_widgets.view.panel import array, colour_range
 from mi_widgets.view.picture import companded, pooled, thumbnails
 
@@ -44,6 +46,8 @@ def test_json_never_carries_nan_or_infinity():
         ({"values": VALUES.T}, r"values are \(4, 3\), the labels \(3, 4\)"),
         ({"values": np.full((3, 4), np.inf)}, "infinities"),
         ({"scale": "log"}, "'log'"),
+        ({"spacing": "cubic"}, "spacing is 'cubic', not 'even' or 'log'"),
+        ({"bright": "middle"}, "bright is 'middle', not 'high' or 'low'"),
         ({"excluded": [4]}, "excluded"),
         ({"thumbnails": np.zeros((3, 4, 2, 2))}, "float64, not uint8"),
         ({"thumbnails": np.zeros((4, 3, 2, 2), np.uint8)}, "thumbnails are"),
@@ -55,6 +59,35 @@ def test_json_never_carries_nan_or_infinity():
 def test_a_contradiction_is_refused_when_the_panel_is_made(wrong, says):
     with pytest.raises(ValueError, match=says):
         Panel(**{"name": "p", "rows": LAYERS, "cols": HEADS, "values": VALUES, **wrong})
+
+
+RANKS = np.array([[1.0, 10.0, 49152.0], [3.0, 200.0, 7.0]])
+
+
+def grid_of(unit: str) -> Grid:
+    return Grid(np.ma.asarray(RANKS), (GridAxis("layer", (0, 1)), GridAxis("position", (0, 1, 2))), unit=unit)
+
+
+@pytest.mark.parametrize(
+    ("unit", "spacing", "bright", "low"),
+    [("rank", "log", "low", 1), ("nats", "even", "low", 0), ("x", "even", "high", 0)],
+)
+def test_a_unit_says_how_its_numbers_become_colours(unit, spacing, bright, low):
+    wire = mapping.panel(grid_of(unit), "g").wire()
+    assert (wire["spacing"], wire["bright"], wire["range"]) == (spacing, bright, [low, 49152])
+
+
+def test_a_figure_of_ranks_is_bright_at_the_first_place_and_by_the_logarithm():
+    (ranks,) = grid_of("rank").figure().data
+    assert (
+        np.allclose(ranks.z, np.log10(RANKS))
+        and ranks.reversescale
+        and (ranks.zmin, ranks.zmax) == (0, np.log10(49152))
+    )
+    assert np.array_equal(ranks.customdata, RANKS) and "%{customdata}" in ranks.hovertemplate
+    assert ranks.colorbar.ticktext[:3] == ("1", "10", "100") and ranks.colorbar.title.text == "rank"
+    (plain,) = grid_of("x").figure().data
+    assert np.array_equal(plain.z, RANKS) and not plain.reversescale
 
 
 def test_pooling_keeps_the_brightest_position_and_small_patterns_whole():
