@@ -204,6 +204,27 @@ def test_what_a_translated_lens_reads_is_removed_where_it_reads_it(llama: Tiny) 
     np.testing.assert_allclose(plain.vector, through.vector, atol=1e-6)  # the last layer has no translator
 
 
+class Transported:
+    """A lens as TransformerLens's Jacobian lenses are: a matrix for each layer."""
+
+    def __init__(self, width: int) -> None:
+        self.matrix = torch.randn(width, width, generator=torch.Generator().manual_seed(2))
+
+    def transport(self, x: torch.Tensor, layer: int) -> torch.Tensor:
+        return x @ self.matrix.T
+
+
+def test_a_jacobian_lens_reads_along_its_own_vectors(llama: Tiny) -> None:
+    lens = Transported(llama.model.d_model)
+    (step,) = mi.steer.reading(llama.model, PLACE, TOKEN, translator=lens).interventions
+    rows = llama.plain.unembed.weight.detach()
+    expected = lens.matrix.T @ (weight(llama) * (rows[TOKEN] - rows.mean(0)))
+    assert step.direction is not None
+    np.testing.assert_allclose(step.direction.vector, (expected / expected.norm()).numpy(), atol=1e-5)
+    with pytest.raises(TypeError, match=r"a translator has apply\(layer, x\) or transport\(x, layer\)"):
+        mi.steer.reading(llama.model, PLACE, TOKEN, translator=object())
+
+
 def test_another_models_translator_is_refused(llama: Tiny) -> None:
     stranger = Translator(*(getattr(translator(llama), n) for n in ("down", "up", "bias")), source())
     with pytest.raises(ValueError, match="was trained for some model"):
