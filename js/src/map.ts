@@ -12,7 +12,7 @@ import type { Look } from "./look";
 import { paintMarks } from "./outline";
 import { fresh, paintCells, type Brush, type Sheet, type View } from "./paint";
 import { Ranking } from "./rank";
-import { readout, spoken, type Standing } from "./reading";
+import { readout, spoken, type Standing, superlative } from "./reading";
 import type { Mode } from "./selection";
 import { STEP, ZoomBar } from "./zoombar";
 
@@ -388,6 +388,7 @@ export class HeatMap {
     const parts = cell ? readout(this.panel, cell, this.tokens, this.standing(cell)) : ["nothing computed yet"];
     this.readout.textContent = parts.join(" · ");
     this.readout.classList.toggle("mi-resting", !this.lit());
+    this.readout.dataset.first = superlative(this.panel);
   }
 
   private largest(): Cell | null {

@@ -104,7 +104,7 @@ function paintImage(brush: Brush, sheet: Sheet): void {
   const height = Math.min(high, Math.ceil(high * cell.height * ratio));
   const small = blank(width, height);
   const image = small.createImageData(width, height);
-  colored(new Uint32Array(image.data.buffer), sheet, heaviest(panel.values, panel.cols.labels.length, rows, cols, height, width));
+  colored(new Uint32Array(image.data.buffer), sheet, heaviest(panel.values, panel.cols.labels.length, rows, cols, height, width, panel.scale !== "signed" && panel.bright === "low"));
   small.putImageData(image, 0, 0);
   brush.imageSmoothingEnabled = false;
   brush.drawImage(small.canvas, cols.from * cell.width, rows.from * cell.height, wide * cell.width, high * cell.height);

@@ -5,7 +5,7 @@ import type { Panel } from "./border";
 const COARSE = 1 << 16;
 
 /**
- * The cells' sizes, by which they are ranked; those that are not computed or outside the colour scale take no part.
+ * The cells' sizes, by which they are ranked; where less is better, the least number is the largest in this sense. Those that are not computed or outside the colour scale take no part.
  *
  * Sorted once into 65,536 bins by the upper half of their bits, so that a rank among a million cells is asked of one bin.
  */
@@ -17,8 +17,9 @@ export class Ranking {
   private readonly sorted: Float32Array;
   private largest = -1;
 
-  constructor({ values, scale, excluded, cols }: Pick<Panel, "values" | "scale" | "excluded" | "cols">) {
-    this.sizes = sizesOf(values, scale === "signed", excluded, cols.labels.length);
+  constructor({ values, scale, bright, excluded, cols }: Pick<Panel, "values" | "scale" | "bright" | "excluded" | "cols">) {
+    const size = scale === "signed" ? Math.abs : bright === "low" ? (value: number) => 0 - value : (value: number) => value + 0; // -0 is 0
+    this.sizes = sizesOf(values.map(size), excluded, cols.labels.length);
     this.bits = new Uint32Array(this.sizes.buffer);
     this.total = this.count();
     this.sorted = new Float32Array(this.total);
@@ -72,9 +73,8 @@ export class Ranking {
   }
 }
 
-function sizesOf(values: Float32Array, signed: boolean, excluded: number[], cols: number): Float32Array {
-  const sizes = values.slice();
-  for (let i = 0; i < sizes.length; i++) sizes[i] = signed ? Math.abs(sizes[i]) : sizes[i] + 0; // -0 is 0
+/** Without the columns outside the colour scale. */
+function sizesOf(sizes: Float32Array, excluded: number[], cols: number): Float32Array {
   for (const col of excluded) for (let i = col; i < sizes.length; i += cols) sizes[i] = NaN;
   return sizes;
 }

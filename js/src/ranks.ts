@@ -6,7 +6,7 @@ import { axisWord } from "./format";
 import type { Cell } from "./geometry";
 import { icon } from "./icon";
 import { Ranking } from "./rank";
-import { figure, label, onTokens, short } from "./reading";
+import { figure, label, onTokens, short, superlative } from "./reading";
 
 const MOST = 50;
 
@@ -104,7 +104,9 @@ export class Ranks {
 
 const keyOf = ({ row, col }: Cell) => `${row},${col}`;
 
-function captionOf({ title, name, scale }: Panel, total: number): string {
-  const which = total > MOST ? `the ${MOST} largest of ${total.toLocaleString("en")}` : `all ${total}, the largest first`;
+function captionOf(panel: Panel, total: number): string {
+  const { title, name, scale } = panel;
+  const first = superlative(panel);
+  const which = total > MOST ? `the ${MOST} ${first} of ${total.toLocaleString("en")}` : `all ${total}, the ${first} first`;
   return `${title || name}: ${which}${scale === "signed" ? ", whatever their sign" : ""}.`;
 }

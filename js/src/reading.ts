@@ -58,6 +58,9 @@ export function amount(panel: Panel, value: number): string {
   return panel.unit ? `${number} ${panel.unit}` : number;
 }
 
+/** What a ranking puts first: the largest number, or the smallest where less is better. */
+export const superlative = ({ scale, bright }: Panel) => (scale !== "signed" && bright === "low" ? "smallest" : "largest");
+
 /** The readout: where the cell is, its number, its rank, piece by piece. */
 export function readout(panel: Panel, cell: Cell, tokens: Token[], standing: Standing): string[] {
   const value = panel.values[cell.row * panel.cols.labels.length + cell.col];

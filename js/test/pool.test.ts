@@ -17,3 +17,7 @@ test("a pixel keeps the cell furthest from zero, so that a thin line stays brigh
 test("only the stretch that is seen is drawn", () => {
   expect([...heaviest(VALUES, 4, { from: 1, to: 3 }, { from: 1, to: 4 }, 2, 3)]).toEqual([5, -1, -1, 9, 10, 11]);
 });
+
+test("where less is better a pixel keeps the least", () => {
+  expect([...heaviest(VALUES, 4, all(3), all(4), 1, 2, true)]).toEqual([5, 10]);
+});

@@ -3,7 +3,7 @@ import type { Panel, Token } from "../src/border";
 import { deed, lacks, promise } from "../src/deed";
 import { count, exact, percent, plain, signed, wait } from "../src/format";
 import { Ranking } from "../src/rank";
-import { amount, cardOf, label, positions, readout, short, spoken } from "../src/reading";
+import { amount, cardOf, label, positions, readout, short, spoken, superlative } from "../src/reading";
 
 const token = (index: number, text: string): Token => ({ index, id: index, text, kind: "text", bos: index === 0 });
 const TOKENS = [token(0, "<s>"), token(1, "·Mary"), token(2, "·to")];
@@ -47,6 +47,8 @@ test("a rank among many cells is the one that counting gives", () => {
 
 test("the leaders are the largest, the largest first, without those that take no part", () => {
   expect(new Ranking(panel({})).leaders(2)).toEqual([4, 1]);
+  expect(new Ranking(panel({ scale: "sequential", bright: "low" })).leaders(9)).toEqual([5, 1, 4]);
+  expect([superlative(panel({})), superlative(panel({ scale: "sequential", bright: "low" })), superlative(panel({ bright: "low" }))]).toEqual(["largest", "smallest", "largest"]);
   expect(new Ranking(panel({})).leaders(9)).toEqual([4, 1, 5]);
   const many = Float32Array.from({ length: 600 }, (_, i) => Math.sin(i * i));
   const sorted = [...many.keys()].sort((a, b) => Math.abs(many[b]) - Math.abs(many[a]));
