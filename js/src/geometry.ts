@@ -8,6 +8,8 @@ export type Run = { from: number; to: number };
 /** How large cells want to be: `least` and `most` before any zoom, `closest` at the end of it. */
 export type Fit = { available: number; tall: number; least: Size; most: Size; closest: Size; square?: boolean };
 
+const LARGER = 2;
+
 /** The size of one cell before any zoom: as large as the room allows, within bounds. */
 export function cellSize({ rows, cols }: Shape, { available, tall, least, most, square }: Fit): Size {
   const width = crisp(bounded(available / cols, least.width, most.width));
@@ -15,6 +17,14 @@ export function cellSize({ rows, cols }: Shape, { available, tall, least, most, 
   if (!square) return { width, height };
   const side = Math.min(width, Math.max(width, height), most.height);
   return { width: side, height: side };
+}
+
+/** The same for a map that has the page to itself: larger cells, of a pattern as large as lets it be seen whole. */
+export function enlarged({ rows, cols }: Shape, fit: Fit, tall: number): Fit {
+  const most = { width: LARGER * fit.most.width, height: LARGER * fit.most.height };
+  const closest = { width: Math.max(most.width, fit.closest.width), height: Math.max(most.height, fit.closest.height) };
+  const whole = fit.least.width ? Infinity : tall;
+  return { ...fit, available: Math.min(fit.available, (whole * cols) / rows), tall, most, closest };
 }
 
 /** How far a map can be zoomed: out until all of it is seen, in until its cells are as close as they get. */

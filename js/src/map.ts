@@ -4,7 +4,7 @@
 import type { Panel, Token } from "./border";
 import { h, pointIn } from "./dom";
 import { axisWord } from "./format";
-import { anchored, lines, nearestCell, rectangle, step, zoomed, zoomRange, type Cell, type Fit, type Size } from "./geometry";
+import { anchored, enlarged, lines, nearestCell, rectangle, step, zoomed, zoomRange, type Cell, type Fit, type Size } from "./geometry";
 import { onZoom } from "./gesture";
 import { paintBrackets, paintCols, paintRows, paintTags } from "./header";
 import { LABEL, Lettering, type Header } from "./lettering";
@@ -194,7 +194,9 @@ export class HeatMap {
   }
 
   private fit(width: number): Fit {
-    return fitOf(this.panel, width - this.rowWidth() - this.overhang - 2 * RIM - BAR);
+    const fit = fitOf(this.panel, width - this.rowWidth() - this.overhang - 2 * RIM - BAR);
+    if (!this.element.closest(":popover-open")) return fit;
+    return enlarged(this.shape(), fit, this.element.clientHeight - this.colHeight() - 2 * RIM - BAR);
   }
 
   /** Sizes, then the picture; `settled`: what is to happen between the two. */

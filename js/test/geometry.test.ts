@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { anchored, cellSize, labelStep, lines, nearestCell, rectangle, shown, step, zoomed, zoomRange } from "../src/geometry";
+import { anchored, cellSize, enlarged, labelStep, lines, nearestCell, rectangle, shown, step, zoomed, zoomRange } from "../src/geometry";
 
 const SIZE = { width: 20, height: 10 };
 const SHAPE = { rows: 3, cols: 4 }; // rows and columns differ, so that a transposition cannot pass
@@ -64,6 +64,15 @@ test("a pattern has square cells, and all of it is seen however long it is", () 
   expect(cellSize({ rows: 16, cols: 16 }, PATTERN)).toEqual({ width: 30, height: 30 });
   expect(cellSize({ rows: 48, cols: 48 }, PATTERN)).toEqual({ width: 10, height: 10 });
   expect(cellSize({ rows: 1000, cols: 1000 }, PATTERN)).toEqual({ width: 0.5, height: 0.5 });
+});
+
+test("with the page to itself a pattern is seen whole, a map in cells that may be twice as large", () => {
+  const page = { ...PATTERN, available: 1200 };
+  expect(cellSize({ rows: 16, cols: 16 }, enlarged({ rows: 16, cols: 16 }, page, 640))).toEqual({ width: 40, height: 40 });
+  expect(cellSize({ rows: 4, cols: 4 }, enlarged({ rows: 4, cols: 4 }, page, 640))).toEqual({ width: 60, height: 60 });
+  expect(cellSize({ rows: 30, cols: 9 }, enlarged({ rows: 30, cols: 9 }, { ...FIT, available: 1200 }, 640))).toEqual({ width: 104, height: 21 });
+  const pictures = { ...page, least: { width: 28, height: 28 }, most: { width: 46, height: 46 } };
+  expect(cellSize({ rows: 30, cols: 9 }, enlarged({ rows: 30, cols: 9 }, pictures, 640)).width).toBe(92); // a row is seen whole
 });
 
 test("zoom goes out until all is seen and in until cells are close, and no further", () => {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from colorspacious import cspace_convert
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 from js.harness.fixture import SCENES
 from js.harness.stage import Stage
@@ -15,9 +15,8 @@ pytestmark = pytest.mark.browser
 
 EYES = ["usual", "deuteranomaly", "protanomaly", "tritanomaly", "greyscale"]
 DISTINCT = 10  # in CAM02-UCS, where about 1 is just noticed
-PIXELS = """(canvas, [width, height]) => {
-    return [...canvas.getContext("2d").getImageData(0, 0, width, height).data];
-}"""
+RIM = 3  # pixels around the cells of a map
+PIXELS = "(canvas, part) => [...canvas.getContext('2d').getImageData(...part).data]"
 
 
 def seen(rgb: np.ndarray, eye: str) -> np.ndarray:
@@ -29,12 +28,10 @@ def seen(rgb: np.ndarray, eye: str) -> np.ndarray:
     return cspace_convert(np.clip(rgb, 0, 1), "sRGB1", "CAM02-UCS")
 
 
-def pixels(stage: Stage, selector: str, rows: int = 1) -> np.ndarray:
-    """What is on a canvas, or on the first of so many rows: colours 0..1 [height, width, rgb]."""
-    canvas = stage.page.locator(selector).first
-    width, height = canvas.evaluate("({width, height}) => [width, height]")
-    part = [width, height // rows]
-    return np.array(canvas.evaluate(PIXELS, part), float).reshape(*reversed(part), 4)[..., :3] / 255
+def pixels(canvas: Locator, left: int, top: int, width: int, height: int) -> np.ndarray:
+    """What is drawn in a part of a canvas: colours 0..1 [height, width, rgb]."""
+    drawn = np.array(canvas.evaluate(PIXELS, [left, top, width, height]), float)
+    return drawn.reshape(height, width, 4)[..., :3] / 255
 
 
 @pytest.fixture
@@ -47,7 +44,8 @@ def stage(page: Page) -> Stage:
 def test_neighbours_on_a_legend_look_different_to_everybody(stage: Stage, scene: str, colours: int, theme: str) -> None:
     """Eleven on the signed legend are five steps an arm; in greyscale, four steps an arm."""
     stage.show(SCENES[scene], theme=theme)
-    legend = np.median(pixels(stage, ".mi-bar-scale"), axis=0)  # the strokes cover less than half of any column
+    bar = stage.page.locator(".mi-bar-scale").first
+    legend = np.median(pixels(bar, 0, 0, 232, 10), axis=0)  # the strokes cover less than half of any column
     for eye in EYES:
         steps = 9 if eye == "greyscale" and colours == 11 else colours
         ladder = seen(legend[np.linspace(0, len(legend) - 1, steps).astype(int)], eye)
@@ -65,10 +63,12 @@ def test_the_sign_is_seen_without_hue(stage: Stage, shape: tuple[int, int], towa
     values[:, 1:8:2] = -values[:, 0:8:2]
     axes = Axis("layer", [str(i) for i in range(rows)]), Axis("head", [str(i) for i in range(cols)])
     stage.show(Heatmap([Panel("p", *axes, values, toward=toward)]), theme=theme)
-    drawn = seen(pixels(stage, "[data-testid=cells]", rows=rows), "greyscale")
-    height, width = drawn.shape[0], drawn.shape[1] // cols
-    cells = drawn[:, : 8 * width].reshape(height, 8, width, 3)[: height - 1, :, : width - 1]
-    differences = np.linalg.norm(cells[:, 0::2] - cells[:, 1::2], axis=-1).max(axis=(0, 2))
+    box = stage.page.get_by_test_id("cells").bounding_box()
+    assert box is not None
+    width, height = round((box["width"] - 2 * RIM) / cols), round((box["height"] - 2 * RIM) / rows)
+    first = pixels(stage.page.locator(".mi-cells"), RIM, RIM, 8 * width, height)
+    drawn = seen(first, "greyscale").reshape(height, 8, width, 3)[: height - 1, :, : width - 1]
+    differences = np.linalg.norm(drawn[:, 0::2] - drawn[:, 1::2], axis=-1).max(axis=(0, 2))
     assert differences.min() >= 2 * DISTINCT
 
 
