@@ -135,16 +135,18 @@ class Attention(Instrument):
 
     def maps(self, halt: Event) -> Iterator[tuple[str, Grid]]:
         """The heads at once; with each token of a text that is being written; and their effects, as they come."""
-        began = time.monotonic()
         yield "heads", self._look([])
-        quick = time.monotonic() - began < _QUICK
-        written: list[int] = []
+        cost, missed = 0.0, list[int]()
         for written in self._write(halt):
             self._tell(written)
-            if quick:
-                yield "heads", self._look(written)
-        if written and not quick:
-            yield "heads", self._look(written)
+            missed = written
+            if cost < _QUICK:
+                began, missed = time.monotonic(), []
+                grid = self._look(written)
+                cost = time.monotonic() - began
+                yield "heads", grid
+        if missed:
+            yield "heads", self._look(missed)
         if self.summary == "effect":
             for grid in self._effects(halt):
                 yield "heads", grid
@@ -223,7 +225,7 @@ class Attention(Instrument):
         )
 
     def _reach(self, survey: Survey) -> tuple[float, float]:
-        """From where to where the colours of all pictures and of the open head go: one range for all heads."""
+        """From where to where the colours of all pictures go: one range for all heads."""
         if survey.is_difference:
             most = survey.most(len(self._bos()))
             return -most, most
@@ -353,7 +355,7 @@ class Attention(Instrument):
             drawn,
             title=self._title(f"Layer {head.layer}, head {head.index}"),
             scale="signed" if len(grids) == 2 else "sequential",
-            range=self._reach(survey),
+            range=None if self.weighting == "value_norm" and len(grids) == 1 else self._reach(survey),
             causal=True,
             instrument=self.name,
         )
@@ -377,7 +379,8 @@ class AttentionView(Live, AttentionMap):
     text: "prompt" alone, or with the tokens that the model writes after it: "before" as it is, "after" under the last
         run's recipe. They come one by one.
 
-    Colours go up to the same number in all heads, 1 for plain attention, and the legend says to which.
+    Colours go up to the same number in all heads, 1 for plain attention, and the legend says to which; only the open
+    head weighted by values has a range of its own, as lengths differ much between heads.
     """
 
     most_tokens = 1024
