@@ -382,7 +382,7 @@ def choices(**values: str) -> list[dict[str, Any]]:
     }
     return [
         Choice(
-            name, label, values.get(name, options[0]), tuple((each, each) for each in options), "", "attention"
+            name, label, values.get(name, options[0]), tuple((each, each) for each in options), instrument="attention"
         ).wire()
         for name, (label, options) in offered.items()
     ]
