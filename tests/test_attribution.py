@@ -15,6 +15,7 @@ from mi_widgets.improve.controls import controls
 from mi_widgets.view import Panel
 from mi_widgets.workbench import instrument
 from mi_widgets.workbench.attribution import OBJECTS, Attribution, name_of
+from mi_widgets.workbench.ends import Ends
 from mi_widgets.workbench.live import Live
 
 from . import tiny
@@ -457,6 +458,18 @@ def test_a_view_that_begins_with_fixed_colours_keeps_those_of_its_first_whole_ma
     assert first[1] == pytest.approx(np.abs(view.grids[0].values).max())
     choose(view, method="zero")
     assert panel(view, "heads").range == first
+
+
+def test_colours_that_are_fixed_while_a_map_fills_wait_until_it_is_whole() -> None:
+    ends = Ends()
+    assert [ends.of("heads", most, False, False) for most in (1.0, 3.0, 2.0)] == [1.0, 3.0, 3.0]
+    ends.fix()
+    assert ends.of("heads", 4.0, False, True) == 4.0
+    assert ends.of("heads", 2.5, True, True) == 2.5
+    ends.begin()
+    assert [ends.of(kind, 9.0, False, True) for kind in ("heads", "residual")] == [2.5, 9.0]
+    ends.free()
+    assert ends.of("heads", 9.0, True, False) == 9.0
 
 
 # -- the picked cells together ----------------------------------------------------------------------------------------

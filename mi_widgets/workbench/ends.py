@@ -12,15 +12,16 @@ class Ends:
 
     def __init__(self) -> None:
         self._most: dict[str, float] = {}
+        self._whole: dict[str, float] = {}
         self._fixed: dict[str, float] = {}
 
     def begin(self) -> None:
         """Other maps begin to fill."""
-        self._most = {}
+        self._most, self._whole = {}, {}
 
     def fix(self) -> None:
-        """Keep the ends of what is on screen."""
-        self._fixed = dict(self._most)
+        """Keep the ends of the maps that are whole; those that still fill keep what they will have then."""
+        self._fixed = dict(self._whole)
 
     def free(self) -> None:
         """Let every map have its own again."""
@@ -34,8 +35,10 @@ class Ends:
         if fixed and kind in self._fixed:
             return self._fixed[kind]
         end = self._most[kind] = most if whole else max(most, self._most.get(kind, 0.0))
-        if fixed and whole:
-            self._fixed[kind] = end
+        if whole:
+            self._whole[kind] = end
+            if fixed:
+                self._fixed[kind] = end
         return end
 
 
