@@ -257,3 +257,94 @@ def test_what_cannot_be_linked_is_refused(llama: Tiny) -> None:
         mi.link(view)
     with pytest.raises(TypeError, match="only views can be linked"):
         mi.link(view, np.zeros(3))
+
+
+# -- orders of things that went wrong once ----------------------------------------------------------------------------
+
+
+def replayed(code: str, model: mi.Model) -> list[float]:
+    """The differences that a journal's code gives on a model."""
+    again: dict[str, Any] = {}
+    exec(
+        "\n".join(line for line in code.splitlines() if not line.startswith("model = ")),
+        again | {"model": model},
+        again,
+    )
+    return [row["difference"] for row in again["view"].session.rows]
+
+
+def test_what_is_done_while_a_run_goes_on_is_not_taken_for_the_run(
+    llama: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = pick(attention(llama), (0, 0, 0))
+    frozen = view._freeze
+    monkeypatch.setattr(view, "_freeze", lambda recipe: (view.choose("summary", "entropy"), frozen(recipe)))
+    told = view.run()
+    view.wait()
+    assert view.error == {} and view.session.rows[0]["beats"] == told["control"]["beats"]
+    assert "view.choose('summary', 'entropy')" in view.session.code()
+
+
+def test_an_emptied_tray_and_an_act_said_twice_are_in_the_journal(llama: Tiny) -> None:
+    view = pick(attention(llama), (0, 0, 0), act={"verb": "scale", "factor": 3.0})
+    view.keep()
+    view.tray = []
+    told = [pick(view, (0, 1, 1)).run()["difference"]]
+    view.keep()
+    told.append(pick(view, (0, 1, 1)).run()["difference"])
+    code = view.session.code().replace("  # put 'up' here again", "")
+    assert replayed(code, llama.model) == pytest.approx(told, abs=1e-6)
+
+
+def test_the_journal_says_which_directions_were_given(llama: Tiny) -> None:
+    assert "directions = {}  # put 'up' here again\n" in attention(llama).session.code()
+
+
+def test_the_journal_of_many_pairs_is_of_those_pairs(llama: Tiny) -> None:
+    import dataclasses
+
+    pairs = tuple(dataclasses.replace(llama.pair, group=str(number)) for number in range(20))
+    view = mi.AttributionView(llama.model, mi.Task(pairs), pairs=8, directions={})
+    view.wait()
+    told = [pick(view, (0, 0, 0)).run()["difference"]]
+    again: dict[str, Any] = {}
+    code = "\n".join(line for line in view.session.code().splitlines() if not line.startswith("model = "))
+    exec(code, again | {"model": llama.model}, again)
+    assert len(again["view"].instruments[0].task) == len(view.instruments[0].task) == 8
+    assert [row["difference"] for row in again["view"].session.rows] == pytest.approx(told, abs=1e-6)
+
+
+def test_an_edit_that_other_texts_cannot_have_says_so_and_the_run_goes_on(llama: Tiny) -> None:
+    view = pick(attention(llama), (0, 0, 1), act={"verb": "replace", "prompt": tiny.CORRUPT})
+    result = view.run()
+    assert "cannot be tried on other texts" in result["side"]["why"] and result["after"]["text"] is not None
+
+
+def test_a_later_pick_of_a_linked_view_is_not_undone_by_maps_that_come_back(llama: Tiny) -> None:
+    first, second = attention(llama), attribution(llama)
+    with mi.link(first, second) as link:
+        first.selection = mi.Site("head", 0, 0)
+        second.choose("objects", "residual")
+        second.wait()
+        first.selection = mi.Site("head", 1, 1)
+        second.choose("objects", "overview")
+        second.wait()
+        assert first.selection.sites == (mi.Site("head", 1, 1),)
+        link.close()
+
+
+def test_a_failed_run_is_forgotten_with_the_next_choice(llama: Tiny) -> None:
+    view = pick(lens(llama), (0, 1, 14), act={"verb": "scale", "factor": 1e38})
+    with pytest.raises(FloatingPointError):
+        view.run()
+    settled(view)
+    view.choose("value", "rank")
+    view.wait()
+    assert view.error == {} and view.panels[0].quantity.startswith("rank")
+
+
+def test_a_draft_is_taken_whole_or_not_at_all(llama: Tiny) -> None:
+    view = pick(attention(llama), (0, 0, 0))
+    before = (view.picks, view.act)
+    view.receive({"type": "run", "picks": [[0, 1, 1]], "act": SCALE, "tray": [{"id": 77, "strength": 1.0}]})
+    assert "nothing with the id 77" in view.error["why"] and (view.picks, view.act) == before

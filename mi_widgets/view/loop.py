@@ -43,7 +43,7 @@ REQUESTS: dict[str, dict[str, type]] = {
     "ask": {"prompt": str, "corrupt": str, "answer": str, "foil": str},
 }
 DRAFTING = ("run", "code", "keep")
-WRITTEN_BY_THE_PAGE = {"picks", "act", "tray"}
+WRITTEN_BY_THE_PAGE = ("picks", "act", "tray")
 State = tuple[Any, acts.Act, list[dict[str, Any]]]
 """A draft that can be gone back to: what is picked, the act, the tray."""
 
@@ -167,11 +167,17 @@ class Loop(anywidget.AnyWidget):
         return request, list(details.values())
 
     def _take_draft(self, message: Mapping[str, Any]) -> None:
-        if message["type"] in DRAFTING:
-            with self.hold_sync():
-                self.picks = message.get("picks", self.picks)
-                self.act = message.get("act", self.act)
-                self.tray = message.get("tray", self.tray)
+        if message["type"] not in DRAFTING:
+            return
+        before = self.picks, self.act, self.tray
+        with self.hold_sync():
+            try:
+                for name in WRITTEN_BY_THE_PAGE:
+                    setattr(self, name, message.get(name, getattr(self, name)))
+            except t.TraitError:  # all of a draft, or nothing
+                with self._silently():
+                    self.picks, self.act, self.tray = before
+                raise
 
     def _handler(self, request: str) -> Callable[..., object]:
         if request not in self._handlers:
@@ -179,7 +185,7 @@ class Loop(anywidget.AnyWidget):
         return self._handlers[request]
 
     def _refuse_foreign(self, sync_data: Mapping[str, Any]) -> None:
-        foreign = set(self.border()) & set(sync_data) - WRITTEN_BY_THE_PAGE
+        foreign = set(self.border()) & set(sync_data) - set(WRITTEN_BY_THE_PAGE)
         for name in sorted(foreign):
             raise t.TraitError(f"{name} is written by Python only.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
@@ -251,22 +252,23 @@ class Attention(Instrument):
     def _effects(self, halt: Event) -> Iterator[Grid]:
         """The exact change of the metric without each head's output, the last layers first, as far as it is known."""
         model, tick = self.view.model, self.tick("effects of heads")
-        values = self._known_effects()
-        left = [Site("head", int(layer), int(head)) for layer, head in np.argwhere(np.isnan(values))]
-        plans, done = [Recipe((Intervention("zero", head),)) for head in left], 0
+        done = 0
 
-        def begin() -> tuple[float, Iterator[tuple[list[int], torch.Tensor]]]:
+        def begin() -> tuple[np.ndarray, list[Site], float, Iterator[tuple[list[int], torch.Tensor]]]:
+            values = self._known_effects()
+            left = [Site("head", int(layer), int(head)) for layer, head in np.argwhere(np.isnan(values))]
+            plans = [Recipe((Intervention("zero", head),)) for head in left]
             base, read = model.record(self.view.text), reader(model, "logit_diff", *self.view.read)
-            return float(read(base.logits[None])), model.sweep(base, plans, read)
+            return values, left, float(read(base.logits[None])), model.sweep(base, plans, read)
 
-        yield self._effect_grid(values)
         with suppress(Stopped):
-            before, steps = model.do(begin, halt)
+            values, left, before, steps = model.do(begin, halt)
+            yield self._effect_grid(values)
             while (step := model.do(lambda: next(steps, None), halt)) is not None:
                 for number, value in zip(step[0], step[1].tolist(), strict=True):
                     values[left[number].layer, left[number].index] = value - before
                 done += len(step[0])
-                tick(done, len(plans))
+                tick(done, len(left))
                 yield self._effect_grid(values)
 
     def _known_effects(self) -> np.ndarray:
@@ -299,7 +301,9 @@ class Attention(Instrument):
         if self.text == "prompt":
             return
         model, recipe = self.view.model, self._after if self.text == "after" else None
-        ids, most = self.view.base.ids[None], _NEW_TOKENS
+        ids = self.view.base.ids[None]
+        room = (getattr(model.twin.cfg, "n_ctx", None) or sys.maxsize) - ids.shape[1]
+        most = min(_NEW_TOKENS, room)
         with suppress(Stopped):
             steps = model.do(lambda: model.stream([ids], recipe, most, 0.0, 0), halt)
             written: list[int] = []

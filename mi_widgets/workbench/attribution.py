@@ -406,8 +406,9 @@ def shown(model: Any, task: Task) -> Pair:
 
 
 def task_lines(task: Task) -> list[str]:
-    """Python that makes this Task again."""
-    items = ", ".join(f"mi.{pair!r}" for pair in task.items)
+    """Python that makes this Task again; its items in one group, so that they are not split once more."""
+    whole = [replace(pair, group="shown") for pair in task.items] if task.has_splits else task.items
+    items = ", ".join(f"mi.{pair!r}" for pair in whole)
     metric = f", metric={task.metric!r}" if isinstance(task.metric, str) else ""
     return [f"task = mi.Task([{items}]{metric})"]
 
@@ -456,8 +457,9 @@ class AttributionView(Live, AttributionMap):
 
     def _opening(self) -> list[str]:
         more = "".join(f", {name}={value!r}" for name, value in self._chosen.items() if value != _USUAL[name])
-        made = f"view = mi.AttributionView(model, task, pairs={len(self._task.items)}{more})"
-        return [*self._loading(), *task_lines(self._task), made]
+        lines, directed = self._directed()
+        made = f"view = mi.AttributionView(model, task, pairs={len(self._task.items)}{more}{directed})"
+        return [*self._loading(), *task_lines(self._task), *lines, made]
 
     def _equip(self) -> tuple[Instrument, ...]:
         return (Attribution(self, self._task, self._first, **self._chosen),)

@@ -69,6 +69,10 @@ class Workbench(Live, BenchMap):
 
     def _open(self, prompt: Prompt, answer: Texts | None, foil: Texts | None, task: Task | None) -> None:
         """On the worker: another question, with the instruments that it needs."""
+        if task is not None:
+            here, there = (self._model.ids(text).shape[1] for text in (task.items[0].clean, task.items[0].corrupt))
+            if here != there:
+                raise ValueError(f"the prompt has {here} tokens and the corrupted one {there}; patching needs as many")
         asked, told, self._task = self._task, self.instruments, task
         attention, lens = told[:2]
         for instrument in told:
@@ -105,11 +109,9 @@ class Workbench(Live, BenchMap):
     def _opening(self) -> list[str]:
         if self._task is None:
             return super()._opening()
-        return [
-            *self._loading(),
-            *task_lines(self._task),
-            f"view = mi.Workbench(model, task, pairs={len(self._task.items)})",
-        ]
+        lines, directed = self._directed()
+        made = f"view = mi.Workbench(model, task, pairs={len(self._task.items)}{directed})"
+        return [*self._loading(), *task_lines(self._task), *lines, made]
 
     def _equip(self) -> tuple[Instrument, ...]:
         maps = () if self._task is None else (Attribution(self, self._task),)

@@ -130,7 +130,7 @@ class Instrument:
         with self._turn:
             self._halt.set()
             self._halt = halt = threading.Event()
-            self._fresh = anew
+            self._fresh = self._fresh or anew
         maps = self.maps(halt)
         if self.at_once and (self.view.model.worker.is_current or not self.grids):
             for step in itertools.islice(maps, 1):  # none where the run is being stopped
@@ -168,9 +168,10 @@ class Instrument:
         except WeightsChanged:
             self.view.model.do(self.view.draw_again)
         except Exception as error:
-            self.view.fail(error)
-            drawn.set_exception(error)
-            return
+            if halt is self._halt:  # what newer maps have replaced may end as it likes
+                self.view.fail(error)
+                drawn.set_exception(error)
+                return
         else:
             if halt is self._halt:
                 self.view.end_maps(self, "stopped" if halt.is_set() else "")

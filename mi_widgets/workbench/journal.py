@@ -36,14 +36,15 @@ class Journal:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, lines: Iterable[str], what: str = "", **outcome: Any) -> None:
-        """Write down a step."""
+    def add(self, lines: Iterable[str], what: str = "", **outcome: Any) -> int:
+        """Write down a step; returns its number."""
         self._entries.append(Entry(tuple(lines), what, outcome))
+        return len(self._entries) - 1
 
-    def complete(self, **outcome: Any) -> None:
-        """More of what came out of the last run."""
-        last = self._entries[-1]
-        self._entries[-1] = Entry(last.lines, last.what, {**last.outcome, **outcome})
+    def complete(self, number: int, **outcome: Any) -> None:
+        """More of what came out of a run."""
+        run = self._entries[number]
+        self._entries[number] = Entry(run.lines, run.what, {**run.outcome, **outcome})
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -62,13 +63,9 @@ class Journal:
 
     def code(self) -> str:
         """Python that makes the view and does every step again; each run says what it gave."""
-        lines, said = list(self._opening), ""
+        lines = list(self._opening)
         for entry in self._entries:
-            for line in entry.lines:
-                setting = line.split(" = ")[0]
-                if not (line == said and setting == "view.act"):
-                    lines.append(line)
-                said = line if setting == "view.act" else said
+            lines += entry.lines
             if entry.outcome:
                 lines[-1] += f"  # {entry.outcome['difference']:+.4g} {entry.outcome['metric']}".replace("\n", " ")
         return "\n".join(lines) + "\n"

@@ -118,7 +118,7 @@ class Lens(Instrument):
         edited = _last(self._steps(halt, recipe))
         if edited is None or halt.is_set():
             return
-        titled = replace(edited, title=f"After {brief(recipe)}: {self.quantity}")
+        titled = replace(edited, title=f"After {brief(recipe)}: {edited.provenance['quantity']}")
         if self.side == "difference" and clean is not None:
             yield "difference", self._difference(clean, titled)
             return
@@ -144,9 +144,9 @@ class Lens(Instrument):
         return (view.model.weights, view.base.ids.tolist(), self.value, self.target, self.translator, view.read)
 
     def _steps(self, halt: Event, recipe: Recipe | None) -> Iterator[Grid]:
-        view = self.view
+        view, quantity = self.view, self.quantity
         answer, foil = view.read if self.value == "logit_diff" else (None, None)
-        return lens_steps(
+        steps = lens_steps(
             view.model,
             view.text,
             value=self.value,
@@ -158,6 +158,8 @@ class Lens(Instrument):
             progress=self.tick("lens" if recipe is None else "edited lens"),
             stop=halt,
         )
+        for grid in steps:
+            yield replace(grid, provenance={**grid.provenance, "quantity": quantity})
 
     def _difference(self, clean: Grid, edited: Grid) -> Grid:
         """Edited minus clean; what is written and listed is the edited run's."""
@@ -185,10 +187,11 @@ class Lens(Instrument):
 
     def panel(self, name: str, grid: Grid) -> Panel:
         """Two sides have one colour range; a difference is signed, and names the tokens that have changed."""
-        panel = replace(super().panel(name, grid), quantity=self.quantity)
+        panel = replace(super().panel(name, grid), quantity=_quantity(grid))
         if name == "difference":
             return self._signed(panel, grid)
-        sides = [np.ma.filled(each.values, np.nan) for each in list(self.grids.values())]
+        alike = [each for each in list(self.grids.values()) if _quantity(each) == panel.quantity]
+        sides = [np.ma.filled(each.values, np.nan) for each in alike]
         least = panel.range[0] if panel.range else 0.0
         common = colour_range(np.concatenate(sides), panel.scale, panel.excluded, least)
         waiting = "" if self.side == "clean" or self._edit is not None else f" {_NO_RUN}"
@@ -196,7 +199,7 @@ class Lens(Instrument):
 
     def _signed(self, panel: Panel, grid: Grid) -> Panel:
         signed = colour_range(panel.values, "signed", panel.excluded)
-        quantity = f"{self.quantity}, edited minus clean"
+        quantity = f"{panel.quantity}, edited minus clean"
         panel = replace(panel, scale="signed", bright="high", range=signed, quantity=quantity)
         if panel.texts is None or grid.readings is None or self._clean is None or self._clean[1].readings is None:
             return panel
@@ -241,6 +244,12 @@ def _offered(view: Live, translator: Any) -> dict[str, Any]:
 def _last(grids: Iterator[Grid]) -> Grid | None:
     found = deque(grids, maxlen=1)
     return found[0] if found else None
+
+
+def _quantity(grid: Grid) -> str:
+    """What the number of a cell is, of a map or of the difference of two."""
+    source = grid.provenance.get("first", grid.provenance)
+    return str(source["quantity"])
 
 
 class LensView(Live, LensMap):

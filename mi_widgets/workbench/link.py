@@ -35,7 +35,7 @@ class Link:
         if len(set(self.views)) < 2:
             raise ValueError("a link needs two views or more: mi.link(first, second)")
         self._spreading = threading.RLock()
-        self._busy = False
+        self._busy, self._open = False, True
         name = f"link-{next(_numbers)}"
         for view in self.views:
             view.group = name
@@ -44,9 +44,10 @@ class Link:
 
     def close(self) -> None:
         """Let each view pick for itself again."""
-        for view in self.views:
+        for view in self.views if self._open else ():
             view.unobserve(self._spread, "picks")
             view.group = ""
+        self._open = False
 
     def __enter__(self) -> Link:
         return self
@@ -57,7 +58,7 @@ class Link:
     def _spread(self, change: Any) -> None:
         """Pick in the others what is picked in one; what that does to them is not spread again."""
         with self._spreading:
-            if self._busy:
+            if self._busy or getattr(change["owner"], "arranges", False):
                 return
             self._busy = True
             try:

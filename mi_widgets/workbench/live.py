@@ -55,6 +55,8 @@ class Live(Loop):
     instruments: tuple[Instrument, ...] = ()
 
     _job: Job | None = None
+    arranges = False
+    """Whether panels are changing under the picks, which are not a person's for a moment."""
     most_tokens = 2048
     """A longer prompt is refused before the model runs: what the page would get passes 8 MB."""
 
@@ -73,7 +75,6 @@ class Live(Loop):
         self._arranging = threading.RLock()
         self._unseen: list[Site] = []  # picked, and not on screen at the moment
         self._recipes: dict[int, Recipe] = {}  # what was put into the tray, by id
-        self._asked_by: list[str] = []  # the lines of the journal that ask for the run that is on its way
         self._plain: tuple[str, float] = ("", math.nan)  # perplexity of neutral text without an edit, of these weights
         self._answered: Job | None = None  # the one whose numbers are shown
         self._refuse_length(prompt)
@@ -82,6 +83,7 @@ class Live(Loop):
         self._own_metric = answer is None
         self._read = _told_apart(self.base, answer, foil)
         self._directions = dict(directions or {})
+        self._given_directions = None if directions is None else tuple(directions)
         super().__init__(
             prompt=_plain(prompt),
             tokens=self.base.tokens,
@@ -118,11 +120,21 @@ class Live(Loop):
     def _opening(self) -> list[str]:
         """The lines that make this view again."""
         more = "".join(f", {name}={value!r}" for name, value in self._keywords().items())
-        return [*self._loading(), f"view = mi.{type(self).__name__}(model, {self._given()!r}{more})"]
+        lines, directed = self._directed()
+        return [*self._loading(), *lines, f"view = mi.{type(self).__name__}(model, {self._given()!r}{more}{directed})"]
 
     def _keywords(self) -> dict[str, Any]:
-        """What the view was made with besides model and prompt."""
+        """What the view was made with besides model, prompt and directions."""
         return {} if self._own_metric else {"answer": self._read[0], "foil": self._read[1]}
+
+    def _directed(self) -> tuple[list[str], str]:
+        """What the opening says of directions that were given: a line to be filled in, and the argument."""
+        if self._given_directions is None:
+            return [], ""
+        names = ", ".join(map(repr, self._given_directions))
+        return (
+            [f"directions = {{}}  # put {names} here again"] if names else ["directions = {}"]
+        ), ", directions=directions"
 
     def _loading(self) -> list[str]:
         name = "" if self._source["model"] == DEFAULT else repr(str(self._source["source"]))
@@ -192,7 +204,7 @@ class Live(Loop):
                 if choice.name == name:
                     answer = choice.checked(value)
                     if self.status == "error":  # what could not be is not asked for any more
-                        self.error, self.status = {}, "idle"
+                        self.error, self.status, self._job = {}, "idle", None
                     instrument.choose(name, answer)
                     self.offer_choices()
                     self._write([f"view.choose({name!r}, {value!r})", "view.wait()"])
@@ -207,6 +219,7 @@ class Live(Loop):
     def arrange(self) -> None:
         """Put on screen what the instruments have; picked cells stay picked where their sites are still shown."""
         with self._arranging, self._silently(), self.hold_sync():
+            self.arranges = True
             grids = [grid for instrument in self.instruments for grid in instrument.grids.values()]
             moved = list(map(_cells, grids)) != list(map(_cells, self._grids))
             wanted = self._places() if moved else ()
@@ -215,6 +228,7 @@ class Live(Loop):
             if moved:
                 self.picks = [pick for site in wanted if (pick := self._find(site))]
                 self._unseen = [site for site in wanted if not self._find(site)]
+            self.arranges = False
 
     @t.observe("picks")
     def _forget_unseen(self, _: t.Bunch) -> None:
@@ -272,6 +286,7 @@ class Live(Loop):
     @selection.setter
     def selection(self, sites: Selection | Sequence[Site] | Site) -> None:
         self.picks = [self._pick(site) for site in ([sites] if isinstance(sites, Site) else sites)]
+        self._unseen = []
 
     def shows(self, site: Site) -> bool:
         """Whether this site is a cell on screen."""
@@ -387,22 +402,23 @@ class Live(Loop):
         if self._job is not None:
             self._job.stop()  # a newer run replaces it, and must not wait for it when its recipe asks the model
         recipe, request = self.recipe, self._draft()
-        self._asked_by = [*self._draft_lines(), "view.run()"]
-        return self._submit(lambda: self._answer(recipe, request))
+        lines = [*self._draft_lines(), "view.run()"]
+        return self._submit(lambda: self._answer(recipe, request, lines))
 
     def _draft_lines(self) -> list[str]:
         """The lines that draft what is drafted now."""
         strengths = [{"id": entry["id"], "strength": entry["strength"]} for entry in self.tray]
-        tray = [f"view.tray = {strengths}"] if strengths else []
+        tray = [f"view.tray = {strengths}"] if self._recipes else []
         act = f"view.act = {self.act}"
         if self.act["verb"] == "reading":  # what a cell reads is known once it is there, and on its own side
             return [*tray, "view.wait()", f"view.picks = {self.picks}", act]
         return [*tray, f"view.selection = {source_of(self._sites())}", act]
 
-    def _write(self, lines: Sequence[str], what: str = "", **outcome: Any) -> None:
-        """Into the journal, and onto the page."""
-        self.session.add(lines, what, **outcome)
+    def _write(self, lines: Sequence[str], what: str = "", **outcome: Any) -> int:
+        """Into the journal, and onto the page; returns the entry's number."""
+        number = self.session.add(lines, what, **outcome)
         self.journal = self.session.wire()
+        return number
 
     def _draft(self) -> dict[str, Any]:
         """What is asked for, as a result repeats it."""
@@ -447,8 +463,8 @@ class Live(Loop):
         self._model.worker.check()
         self.result = {**self.result, **fields}
 
-    def _answer(self, recipe: Recipe, request: dict[str, Any]) -> None:
-        """On the worker: everything one run shows, numbers first."""
+    def _answer(self, recipe: Recipe, request: dict[str, Any], lines: Sequence[str] = ()) -> None:
+        """On the worker: everything one run shows, numbers first. lines: what the journal says asked for it."""
         self.base, after = run(self._model, self._text), run(self._model, self._text, recipe)
         redrawn = self._redraw()
         before_metric, after_metric = (self._metric(r) for r in (self.base, after))
@@ -473,22 +489,22 @@ class Live(Loop):
         )
         self._answered = self._model.worker.job
         self.provenance = self._print(recipe)
-        self._note(recipe)
+        entry = self._note(recipe, lines)
         for instrument in self.instruments:
             instrument.after_run(recipe)
         self._freeze(recipe)
-        self._compare(recipe, after_metric - before_metric)
+        self._compare(recipe, after_metric - before_metric, entry)
         self._respond(recipe, after_metric - before_metric, float(evenness(after.logits[-1])))
         self._spare(recipe)
         self._publish(**{name: told for each in self.instruments for name, told in each.beside(recipe).items()})
         self._tell(recipe)
 
-    def _note(self, recipe: Recipe) -> None:
-        """Into the journal: what was run, and what came out."""
+    def _note(self, recipe: Recipe, lines: Sequence[str]) -> int:
+        """Into the journal: what was run, and what came out; returns the entry's number."""
         shown = self.result
         sides = {side: shown[side]["metric"] for side in ("before", "after")}
-        self._write(
-            self._asked_by,
+        return self._write(
+            lines,
             brief(recipe),
             metric=shown["metric"],
             **sides,
@@ -513,7 +529,7 @@ class Live(Loop):
             if math.isfinite(frozen):
                 self._publish(frozen=frozen)
 
-    def _compare(self, recipe: Recipe, joint: float) -> None:
+    def _compare(self, recipe: Recipe, joint: float, entry: int) -> None:
         """Each cell alone, and the same edit on random other cells."""
         singles = [Recipe((step,)) for step in recipe.interventions] if len(recipe) > 1 else []
         rivals = controls(self._model, recipe, _DRAWS, length=len(self.base.ids))
@@ -526,7 +542,7 @@ class Live(Loop):
         if rivals:
             beats = sum(abs(joint) > abs(value) for value in others)
             self._publish(control={"label": describe(recipe, rivals), "values": others, "beats": beats})
-            self.session.complete(beats=beats, controls=len(others))
+            self.session.complete(entry, beats=beats, controls=len(others))
             self.journal = self.session.wire()
         else:
             none = "No control: there are no other places of this kind to draw from."
@@ -576,7 +592,11 @@ class Live(Loop):
         if weights != self._model.weights:
             plain = perplexity(self._model)
             self._plain = (self._model.weights, plain)
-        after = perplexity(self._model, recipe)
+        try:
+            after = perplexity(self._model, recipe)
+        except ValueError as problem:  # it takes from a prompt, say, that is not as long as they are
+            self._publish(side={"why": f"The edit cannot be tried on other texts: {problem}"})
+            return
         broke = {"why": "Neutral text has no finite perplexity any more: the edit breaks the model."}
         self._publish(side={"before": plain, "after": after} if math.isfinite(after) else broke)
 
