@@ -341,7 +341,7 @@ def test_a_view_may_begin_with_a_pair_and_its_journal_says_so(llama: Tiny) -> No
     other = turned(llama)
     view = view_of(llama, [llama.pair, other], pair=2, objects="heads", range="fixed")
     assert view.prompt == other.clean and chosen(view, "pair") == "2"
-    assert "objects='heads', pair='2', range='fixed')" in view.session.code()
+    assert "objects='heads', pair='2', range='fixed', directions=directions)" in view.session.code()
     choose(view, pair="1")
     assert "view.choose('pair', '1')" in view.session.code()
 
