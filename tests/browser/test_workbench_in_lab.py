@@ -67,7 +67,7 @@ def test_a_newcomer_is_led_from_a_cell_to_an_effect_in_three_clicks(view: View) 
     result = view.run()
     expect(step).to_contain_text("Judge")
     for part in ("control-band", "curve", "side", "before", "after"):
-        expect(result.get_by_test_id(part)).to_be_visible()
+        expect(result.get_by_test_id(part).first).to_be_visible()
 
 
 def test_what_is_picked_in_one_map_is_picked_in_the_others(desk: Desk, view: View) -> None:
