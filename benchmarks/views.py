@@ -398,13 +398,11 @@ def _visit(browser: Browser, server: _Server, cases: list[Case], rounds: int) ->
         for number, case in enumerate(cases):
             if turn >= case.rounds(rounds) or number in failed:
                 continue
-            print(f"round {turn + 1}: {case.name}", file=sys.stderr)
             try:
                 readings[number].append(_read(browser, server, case))
+                print(f"round {turn + 1}: {case.name}: {readings[number][-1]}", file=sys.stderr, flush=True)
             except Error as problem:
-                failed[number] = (
-                    f"{case.tool}, {case.heads} heads, {case.length} tokens: {problem.message.splitlines()[0]}"
-                )
+                failed[number] = f"{case.name} is not measured: {problem.message.splitlines()[0]}"
     return readings, list(failed.values())
 
 
