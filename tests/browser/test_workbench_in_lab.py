@@ -151,6 +151,19 @@ def test_the_journal_does_all_of_it_again(desk: Desk, view: View) -> None:
     assert float(desk.run("again").inner_text().split()[-1]) < 1e-5
 
 
+def test_a_run_is_busy_until_it_is_stopped_and_what_it_has_shown_stays(desk: Desk, view: View) -> None:
+    view.root.get_by_test_id("kept").get_by_test_id("dose-number").fill("1")
+    view.root.get_by_test_id("run").click()
+    expect(view.root).to_have_attribute("aria-busy", "true")
+    expect(view.result).to_have_attribute("data-stale", "false", timeout=LONG_MS)
+    shown = view.result.get_attribute("data-difference")
+    view.root.get_by_test_id("run-stop").click()
+    expect(view.root).to_have_attribute("data-status", "stopped", timeout=LONG_MS)
+    expect(view.root).to_have_attribute("aria-busy", "false")
+    assert view.result.get_attribute("data-difference") == shown
+    expect(desk.run("state")).to_contain_text("same stopped")
+
+
 def test_another_prompt_makes_all_stale_until_it_is_read(desk: Desk, view: View) -> None:
     prompt = view.root.get_by_test_id("question-prompt")
     prompt.fill("When Anna and Peter went to the market, Peter gave a flower to")
