@@ -4,7 +4,7 @@ import { h } from "./dom";
 
 const KEYS: [keys: string[], does: string][] = [
   [["Tab"], "to the next map or control"],
-  [["↑", "↓", "←", "→"], "to the next cell"],
+  [["↑", "↓", "←", "→"], "to the next cell, or token of the prompt"],
   [["Home", "End"], "to the first and last cell of the row; with Ctrl, of the map"],
   [["Page ↑", "Page ↓"], "five rows up and down"],
   [["Enter", "Space"], "pick this cell only; again, none"],
@@ -12,7 +12,8 @@ const KEYS: [keys: string[], does: string][] = [
   [["Shift ↑ ↓ ← →"], "pick a rectangle"],
   [["Shift Space"], "pick the row"],
   [["Ctrl Space"], "pick the column"],
-  [["Esc"], "drop all picks"],
+  [["Esc"], "drop all picks, let go of what is held"],
+  [["+", "−", "0"], "larger, smaller, all of the map"],
   [["T"], "the map's numbers as a table, and back"],
   [["F"], "the map as large as the page, and back"],
   [["Ctrl Z", "Ctrl Shift Z"], "undo, redo"],
