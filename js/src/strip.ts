@@ -22,7 +22,8 @@ let born = 0;
 
 export class Strip {
   private readonly id = `mi-strip-${++born}`;
-  private readonly list = h("div", { class: "mi-strip", "data-testid": "tokens", role: "list", "aria-label": "Tokens of the prompt" });
+  /** Many tokens scroll, by key as well: one Tab stop. */
+  private readonly list = h("div", { class: "mi-strip", "data-testid": "tokens", role: "list", tabindex: 0, "aria-label": "Tokens of the prompt" });
   /** Below the tokens: what the tints mean. */
   readonly words = h("p", { class: "mi-looks", "data-testid": "looks", hidden: true });
   readonly element = h("div", { class: "mi-tokens" }, this.list, this.words);
@@ -102,7 +103,6 @@ export class Strip {
     const { list } = this;
     list.setAttribute("role", "listbox");
     list.setAttribute("aria-label", "Tokens of the prompt: what each looks at, and what looks at it");
-    list.tabIndex = 0;
     this.pieces.forEach(choosable);
     list.addEventListener("pointerover", (event) => answer.point(this.under(event)));
     list.addEventListener("pointerleave", () => answer.point(null));
