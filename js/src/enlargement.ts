@@ -1,4 +1,4 @@
-// One map as large as the page, above everything else, and back: by its button, by F, and back by Escape as well.
+// One map as large as the page, above everything else, and back.
 
 import { h } from "./dom";
 import { icon } from "./icon";
@@ -16,7 +16,6 @@ export class Enlargement {
   ) {
     this.name();
     this.button.addEventListener("click", () => this.toggle());
-    element.addEventListener("keydown", (event) => this.escape(event), true);
     element.addEventListener("focusout", (event) => this.left(event.relatedTarget));
     signal.addEventListener("abort", () => this.end());
   }
@@ -53,13 +52,6 @@ export class Enlargement {
     this.element.popover = null;
     if (this.element.parentElement) this.element.parentElement.style.minHeight = "";
     this.name();
-  }
-
-  private escape(event: KeyboardEvent): void {
-    if (event.key !== "Escape" || !this.on) return;
-    event.preventDefault();
-    event.stopPropagation();
-    this.back();
   }
 
   /** The focus has gone on to what is hidden behind: show it. */

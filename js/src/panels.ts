@@ -42,7 +42,7 @@ export class Frame {
     this.element = h("figure", { class: "mi-panel", "data-panel": panel.name }, caption, this.map.element, this.map.readout, this.legendSlot, this.ranks.element);
     this.enlargement = new Enlargement(this.element, this.life.signal);
     tools.append(this.ranks.button, this.enlargement.button);
-    this.element.addEventListener("keydown", (event) => this.key(event));
+    this.element.addEventListener("keydown", (event) => this.key(event), true); // before Escape drops the map's picks
     this.caption();
   }
 
@@ -75,8 +75,9 @@ export class Frame {
   private key(event: KeyboardEvent): void {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const key = event.key.toLowerCase();
-    if (key === "t" || (key === "escape" && this.ranks.element.contains(event.target as Node))) this.turn();
-    else if (key === "f") this.enlargement.toggle();
+    const escape = key === "escape";
+    if (key === "t" || (escape && this.ranks.element.contains(event.target as Node))) this.turn();
+    else if (key === "f" || (escape && this.enlargement.on)) this.enlargement.toggle();
     else return;
     event.preventDefault();
     event.stopPropagation();

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from js.harness.fixture import attention, attribution, failure, lens, plain, result, wide
+from js.harness.fixture import JOURNAL, attention, attribution, failure, lens, plain, result, wide, workbench
 from js.harness.stage import Stage
 from mi_widgets.model import tokens
 from mi_widgets.view import AttributionMap, Heatmap, Loop
@@ -47,11 +47,12 @@ FULL: dict[str, Any] = {
 VIEWS: dict[str, Loop] = {
     "attribution": attribution(picks=[(0, 0, 0), (1, 3, 4)], **FULL),
     "lens": lens(picks=[(0, 0, 0)], **FULL),
+    "workbench": workbench(picks=[(0, 0, 0)], journal=JOURNAL, **FULL),
     "attention": attention(picks=[(0, 0, 0)], **FULL),
     "heatmap": Heatmap(wide().panels[:1], title="a title", provenance=wide().provenance),
 }
 STRANGE = """() => [...document.querySelectorAll(".mi-root, .mi-root *")].flatMap((element) => [
-    ...(element.matches("script, iframe, img, object, embed, a, link, meta, base, form, template, math, video, b > i")
+    ...(element.matches("script, iframe, img, object, embed, a, link, meta, base, form:not(.mi-question), template, math, video, b > i")
         ? [element.outerHTML] : []),
     ...[...element.attributes].map(({name}) => name).filter((name) => /^on|^(href|src|srcdoc|action|data)$/.test(name)),
 ])"""

@@ -169,6 +169,10 @@ def test_a_map_fills_the_page_and_goes_back_with_the_focus_where_it_was(stage: S
     assert press(stage, "Escape") == [[0, 1, 0]]  # Escape goes back and drops no picks
     expect(heads).to_be_focused()
     assert figure.bounding_box()["width"] < 700
+    press(stage, "f", "t", "Escape")  # from the table to the map, which keeps the page
+    expect(heads).to_be_focused()
+    expect(figure).to_have_css("position", "fixed")
+    assert press(stage, "Escape") == [[0, 1, 0]]
     stage.page.get_by_test_id("maximise").nth(1).click()
     expect(stage.page.locator("figure").nth(1)).to_have_css("position", "fixed")
     press(stage, "Enter")
