@@ -52,8 +52,8 @@ VIEWS: dict[str, Loop] = {
     "heatmap": Heatmap(wide().panels[:1], title="a title", provenance=wide().provenance),
 }
 STRANGE = """() => [...document.querySelectorAll(".mi-root, .mi-root *")].flatMap((element) => [
-    ...(element.matches("script, iframe, img, object, embed, a, link, meta, base, form:not(.mi-question), template, math, video, b > i")
-        ? [element.outerHTML] : []),
+    ...(element.matches("script, iframe, img, object, embed, a, link, meta, base, template, math, video, b > i")
+        || element.matches("form:not(.mi-question)") ? [element.outerHTML] : []),
     ...[...element.attributes].map(({name}) => name).filter((name) => /^on|^(href|src|srcdoc|action|data)$/.test(name)),
 ])"""
 

@@ -132,6 +132,9 @@ def test_a_presentation_is_read_from_the_last_row(stage: Stage, scene: str, them
     assert faint(stage) == []
     assert width(stage) == 1280
     assert findings(stage) == []
+    stage.page.get_by_test_id("keys-button").click()
+    box = stage.page.get_by_test_id("keys").bounding_box()
+    assert box is not None and box["y"] >= 0 and box["y"] + box["height"] <= 720
 
 
 def test_python_says_how_a_view_begins_and_a_person_how_it_goes_on(stage: Stage) -> None:
