@@ -1,5 +1,9 @@
 // What a view of the page says of itself, and what may be asked of it: the border between the widgets and this extension.
 
+/** A view says that it is there; and somebody asks which views there are. */
+export const PRESENT = "mi-widgets:present";
+export const ROLL_CALL = "mi-widgets:roll-call";
+
 /** What a view says of itself. */
 export type Presence = {
   title: string;

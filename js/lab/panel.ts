@@ -23,7 +23,7 @@ class SidePanel extends Widget {
     this.id = "mi-widgets-panel";
     this.title.icon = icon;
     this.title.caption = "mi_widgets: models, edits, runs";
-    this.addClass("mi-side");
+    this.addClass("mi-sidebar");
     this.node.setAttribute("aria-label", this.title.caption);
     roll.changed.connect(() => this.soon());
     this.draw();
@@ -39,7 +39,7 @@ class SidePanel extends Widget {
     const focused = (document.activeElement as HTMLElement | null)?.dataset.does;
     const models = byModel(this.roll.views);
     const sections = [...models].map(([model, views]) => element("section", {}, element("h3", {}, model || "no model"), ...views.map(card)));
-    const nothing = element("p", { class: "mi-side-hint" }, "Views appear here when a notebook shows one, for instance mi.Workbench(model, task).");
+    const nothing = element("p", { class: "mi-sidebar-hint" }, "Views appear here when a notebook shows one, for instance mi.Workbench(model, task).");
     this.node.replaceChildren(element("h2", {}, "mi_widgets"), ...(sections.length ? sections : [nothing]));
     if (focused) this.node.querySelector<HTMLElement>(`[data-does="${CSS.escape(focused)}"]`)?.focus();
   }
@@ -58,15 +58,15 @@ function byModel(views: Handle[]): Map<string, Seen[]> {
 
 function card({ handle, says, number }: Seen): HTMLElement {
   const go = button(says.title || "View", `${number}-go`, () => handle.root.scrollIntoView({ block: "start" }));
-  const parts = [element("h4", {}, go), says.prompt && element("p", { class: "mi-side-prompt", dir: "auto" }, says.prompt), state(handle, says, number)];
+  const parts = [element("h4", {}, go), says.prompt && element("p", { class: "mi-sidebar-prompt", dir: "auto" }, says.prompt), state(handle, says, number)];
   const applied = [...says.kept, ...(says.hooks ? [says.hooks] : [])];
-  return element("article", { "data-testid": "mi-side-view" }, ...parts, list("Applied", applied), history(handle, says, number));
+  return element("article", { "data-testid": "mi-sidebar-view" }, ...parts, list("Applied", applied), history(handle, says, number));
 }
 
 function state(handle: Handle, { status, progress }: Presence, number: number): HTMLElement {
   const words = progress?.total ? `${progress.label || status} · ${progress.done} of ${progress.total}` : status;
   const works = progress !== null || status === "running" || status === "waiting";
-  return element("p", { class: "mi-side-state", "data-status": status }, words, works && button("Stop", `${number}-stop`, handle.stop));
+  return element("p", { class: "mi-sidebar-state", "data-status": status }, words, works && button("Stop", `${number}-stop`, handle.stop));
 }
 
 function history(handle: Handle, { runs, undoable, redoable }: Presence, number: number): HTMLElement | null {
@@ -74,7 +74,7 @@ function history(handle: Handle, { runs, undoable, redoable }: Presence, number:
   const undo = button("Undo", `${number}-undo`, handle.undo, !undoable);
   const redo = button("Redo", `${number}-redo`, handle.redo, !redoable);
   const lines = runs.slice(-MOST_RUNS).map(({ what, difference }) => `${what}: ${difference > 0 ? "+" : ""}${difference.toFixed(2)}`);
-  return element("div", {}, element("p", { class: "mi-side-buttons" }, undo, redo), list("Runs", lines.reverse()));
+  return element("div", {}, element("p", { class: "mi-sidebar-buttons" }, undo, redo), list("Runs", lines.reverse()));
 }
 
 function list(name: string, lines: string[]): HTMLElement | null {

@@ -1,9 +1,6 @@
 // The views of the page, as they make themselves known (js/src/presence.ts). What they say is checked before it is shown.
 import { Signal, type ISignal } from "@lumino/signaling";
-import type { Handle } from "./handle";
-
-const PRESENT = "mi-widgets:present";
-const ROLL_CALL = "mi-widgets:roll-call";
+import { PRESENT, ROLL_CALL, type Handle } from "./handle";
 
 /** The views that are on the page now. */
 export class Roll {

@@ -62,7 +62,7 @@ def test_the_side_panel_lists_views_what_is_applied_and_what_runs(
     notebook.run(0)
     page.get_by_title(re.compile("mi_widgets: models")).first.click()
     side = page.locator("#mi-widgets-panel")
-    shown = side.get_by_test_id("mi-side-view")
+    shown = side.get_by_test_id("mi-sidebar-view")
     expect(shown).to_have_count(1, timeout=LONG_MS)
     expect(side).to_contain_text("tiny <b>llama</b>")
     expect(shown).to_contain_text("idle")

@@ -91,3 +91,12 @@ def test_text_never_becomes_markup_or_code(name):
     scripts = [path for path in SOURCE.parent.rglob("*.ts") if "node_modules" not in path.parts]
     assert scripts
     assert [path.name for path in scripts if name in path.read_text("utf-8")] == []
+
+
+def classes(sheets):
+    return {name for sheet in sheets for name in re.findall(r"\.(mi-[a-z-]+)", sheet.read_text("utf-8"))}
+
+
+def test_the_side_panel_restyles_no_view():
+    panel, views = classes(SOURCE.parent.glob("lab/*.css")), classes(SOURCE.glob("*.css"))
+    assert panel and views and not panel & views
