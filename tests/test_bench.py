@@ -179,3 +179,28 @@ def by_hand_of(bench: mi.Workbench, small: Tiny) -> float:
         after = bridge.run_with_hooks(ids, fwd_hooks=bench.recipe.hooks(small.model))[0, -1]
         before = bridge(ids)[0, -1]
     return float((after - before)[ids_of[0]] - (after - before)[ids_of[1]])
+
+
+def test_the_pair_whose_prompt_is_shown_is_the_one_that_all_instruments_mean(llama: Tiny) -> None:
+    unsolved = mi.Pair(CLEAN, CORRUPT, llama.pair.foil, llama.pair.answer)
+    solved = mi.Pair(CORRUPT, CLEAN, llama.pair.foil, llama.pair.answer)
+    view = mi.Workbench(llama.model, [unsolved, solved], directions={})
+    view.wait()
+    assert view.prompt == view.question["prompt"] == CORRUPT
+    assert view.question["corrupt"] == view.other == CLEAN
+    view.choose("pair", "1")
+    view.model.do(lambda: None)
+    assert view.prompt == view.question["prompt"] == CLEAN and view.question["corrupt"] == view.other == CORRUPT
+
+
+def test_hooks_of_the_users_own_are_in_the_small_print(llama: Tiny) -> None:
+    view = mi.Workbench(llama.model, llama.pair, directions={})
+    assert "hooks" not in view.provenance
+    bridge = llama.model.bridge
+    bridge.hook_dict["blocks.0.attn.hook_z"].add_hook(lambda x, hook: x)
+    try:
+        view.picks, view.act = [(0, 0, 0)], ZERO
+        view.run()
+        assert view.provenance["hooks"] == "1 of your bridge's own, not applied here"
+    finally:
+        bridge.reset_hooks()

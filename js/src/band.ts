@@ -3,6 +3,7 @@
 import type { Control } from "./border";
 import { h, svg } from "./dom";
 import { signed } from "./format";
+import { scaled } from "./geometry";
 
 const WIDTH = 360;
 const HEIGHT = 74;
@@ -11,7 +12,7 @@ const MIDDLE = 34;
 
 /** A strip of dots (controls) over their range, the effect as a diamond, and a line at zero. */
 export function controlBand(effect: number, control: Control): SVGSVGElement {
-  const x = axis([0, effect, ...control.values]);
+  const x = scaled([0, effect, ...control.values], EDGE, WIDTH - EDGE);
   return svg(
     "svg",
     { class: "mi-band", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": bandWords(effect, control), "data-testid": "control-band" },
@@ -37,12 +38,6 @@ export function amongControls(effect: number, control: Control): HTMLElement {
 export function bandWords(effect: number, { values, beats }: Control): string {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   return `The effect ${signed(effect)} is stronger than ${beats} of ${values.length} random controls, which range from ${signed(low)} to ${signed(high)}.`;
-}
-
-function axis(values: number[]): (value: number) => number {
-  const [low, high] = [Math.min(...values), Math.max(...values)];
-  const span = high - low || 1;
-  return (value) => EDGE + ((value - low) / span) * (WIDTH - 2 * EDGE);
 }
 
 function range(values: number[], x: (value: number) => number): SVGElement {

@@ -3,6 +3,7 @@
 import type { Control, Curve } from "./border";
 import { h, svg } from "./dom";
 import { plain, signed } from "./format";
+import { scaled } from "./geometry";
 
 const SIZE = { width: 360, height: 150 };
 const EDGE = { left: 44, right: 14, top: 12, bottom: 30 };
@@ -34,8 +35,8 @@ function caption({ collapsed }: Curve): string {
 function drawing(curve: Curve, control: Control | null): SVGSVGElement {
   const { strengths, differences, collapsed } = curve;
   const known = differences.filter((value) => value !== null);
-  const x = axis([0, ...strengths], EDGE.left, SIZE.width - EDGE.right);
-  const y = axis([0, ...known, ...(control?.values ?? [])], SIZE.height - EDGE.bottom, EDGE.top);
+  const x = scaled([0, ...strengths], EDGE.left, SIZE.width - EDGE.right);
+  const y = scaled([0, ...known, ...(control?.values ?? [])], SIZE.height - EDGE.bottom, EDGE.top);
   const points = strengths.flatMap((strength, i) => (differences[i] === null ? [] : [{ x: x(strength), y: y(differences[i]), broken: collapsed[i], full: strength === 1 }]));
   return svg(
     "svg",
@@ -67,10 +68,4 @@ function mark({ x, y, broken, full }: { x: number; y: number; broken: boolean; f
 function heights(values: number[], y: (value: number) => number): [number, number][] {
   const ends = [Math.max(0, ...values), Math.min(0, ...values), 0].map((value): [number, number] => [value, y(value)]);
   return ends.filter(([, at], i) => ends.slice(i + 1).every(([, other]) => Math.abs(at - other) > 12) || i === 2);
-}
-
-function axis(values: number[], from: number, to: number): (value: number) => number {
-  const [low, high] = [Math.min(...values), Math.max(...values)];
-  const span = high - low || 1;
-  return (value) => from + ((value - low) / span) * (to - from);
 }

@@ -84,6 +84,13 @@ export function lines(axis: "row" | "col", a: Cell, b: Cell, { rows, cols }: Sha
   return axis === "row" ? rectangle({ ...a, col: 0 }, { ...b, col: cols - 1 }) : rectangle({ ...a, row: 0 }, { ...b, row: rows - 1 });
 }
 
+/** From values to pixels: the least of them at `from`, the largest at `to`. */
+export function scaled(values: number[], from: number, to: number): (value: number) => number {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const span = high - low || 1;
+  return (value) => from + ((value - low) / span) * (to - from);
+}
+
 const PAGE = 5;
 const STEPS: Record<string, [rows: number, cols: number]> = {
   ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1],

@@ -1,11 +1,8 @@
 // Presence: a view makes itself known on the page, so that a panel beside the notebook can list what is there.
 
-import type { Handle, Presence } from "../lab/handle";
+import { PRESENT, ROLL_CALL, type Handle, type Presence } from "../lab/handle";
 import { filled } from "./border";
 import type { Loop } from "./loop";
-
-const PRESENT = "mi-widgets:present";
-const ROLL_CALL = "mi-widgets:roll-call";
 
 /** Be known from now on, and whenever somebody calls the roll. */
 export function present(loop: Loop, root: HTMLElement): void {
@@ -32,7 +29,7 @@ function presence(loop: Loop): Presence {
     status: loop.get("runnable") ? loop.get("status") : "shown",
     progress: filled(progress) ? progress : null,
     kept: loop.get("tray").map(({ label, strength }) => (strength === 1 ? label : `${label} × ${strength}`)),
-    hooks: filled(provenance) ? (provenance.hooks ?? "") : "",
+    hooks: filled(provenance) && provenance.hooks ? `hooks: ${provenance.hooks}` : "",
     undoable: loop.get("undoable"),
     redoable: loop.get("redoable"),
     runs: filled(journal) ? journal.rows : [],

@@ -34,6 +34,11 @@ export function questionForm(loop: Loop, differs: (differ: boolean) => void): HT
     check();
   };
   form.addEventListener("input", check);
+  form.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !(event.target instanceof HTMLInputElement) || event.isComposing) return;
+    event.preventDefault(); // heard as a key, because notebooks keep browsers from making an answer of it
+    if (!read.disabled) form.requestSubmit();
+  });
   form.addEventListener("submit", (event) => (event.preventDefault(), loop.question(typed())));
   loop.watch(["question"], refill);
   loop.watch(["tokens", "picks"], check);

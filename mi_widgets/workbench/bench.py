@@ -43,10 +43,10 @@ class Workbench(Live, BenchMap):
             raise ValueError(
                 "a task's pairs bring their own answer and foil; give answer= and foil= with a prompt only"
             )
+        self._first = None if self._task is None else shown(model, self._task)
         prompt: Any = task
-        if self._task is not None:
-            first = shown(model, self._task)
-            prompt, answer, foil = first.clean, first.answer, first.foil
+        if self._first is not None:
+            prompt, answer, foil = self._first.clean, self._first.answer, self._first.foil
         super().__init__(model, prompt, answer, foil, directions, title="Workbench")
         self.on("ask", self._hear)
         self.question = self._worded()
@@ -73,7 +73,7 @@ class Workbench(Live, BenchMap):
             here, there = (self._model.ids(text).shape[1] for text in (task.items[0].clean, task.items[0].corrupt))
             if here != there:
                 raise ValueError(f"the prompt has {here} tokens and the corrupted one {there}; patching needs as many")
-        asked, told, self._task = self._task, self.instruments, task
+        told = self.instruments
         attention, lens = told[:2]
         for instrument in told:
             instrument.stop()
@@ -81,7 +81,7 @@ class Workbench(Live, BenchMap):
         try:
             self._turn_to(prompt, answer, foil)
         except ValueError:
-            self._task, self.instruments = asked, told
+            self.instruments = told
             raise
         corrupt = None if task is None else task.items[0].corrupt
         self._write([f"view.look_at({self._given()!r}, {corrupt!r}, {answer!r}, {foil!r})", "view.wait()"])
@@ -96,15 +96,14 @@ class Workbench(Live, BenchMap):
 
     def _worded(self) -> dict[str, str]:
         """The question as far as it is text."""
-        corrupt = next((each.asked.corrupt for each in self.instruments if isinstance(each, Attribution)), "")
         answer, foil = ("", "") if self._own_metric else self._read
-        parts = {"prompt": self._text, "corrupt": corrupt, "answer": answer, "foil": foil}
+        parts = {"prompt": self._text, "corrupt": self.other, "answer": answer, "foil": foil}
         return {name: part if isinstance(part, str) else "" for name, part in parts.items()}
 
     @property
     def other(self) -> Prompt | None:
         """The corrupted prompt of the pair that is shown, if it is one."""
-        return None if self._task is None else self._task.items[0].corrupt
+        return next((each.asked.corrupt for each in self.instruments if isinstance(each, Attribution)), None)
 
     def _opening(self) -> list[str]:
         if self._task is None:
@@ -114,7 +113,7 @@ class Workbench(Live, BenchMap):
         return [*self._loading(), *task_lines(self._task), *lines, made]
 
     def _equip(self) -> tuple[Instrument, ...]:
-        maps = () if self._task is None else (Attribution(self, self._task),)
+        maps = () if self._task is None else (Attribution(self, self._task, self._first),)
         return (Attention(self), Lens(self), *maps)
 
 

@@ -642,12 +642,14 @@ class Live(Loop):
 
     def _print(self, recipe: Recipe | None = None) -> dict[str, str]:
         """The small print."""
+        own = self._model.own_hooks
         return {
             "model": str(self._source["model"]),
             "weights": str(self._source["weights"]),
             "tokens": str(len(self.base.ids)),
             "recipe": recipe.hash if recipe is not None else "",
             "versions": f"transformer-lens {version('transformer-lens')}, torch {version('torch')}",
+            **({"hooks": f"{own} of your bridge's own, not applied here"} if own else {}),
         }
 
     def _show_code(self) -> None:

@@ -238,3 +238,14 @@ def test_a_stop_is_spoken(stage: Stage) -> None:
     stage.show(SCENES["attribution-running"])
     stage.put(status="stopped", progress={})
     expect(stage.page.get_by_test_id("live").locator("p").last).to_have_text("Stopped.")
+
+
+def test_enter_asks_the_question_that_is_typed_and_asks_it_once(stage: Stage) -> None:
+    stage.show(SCENES["workbench"])
+    answer = stage.page.get_by_test_id("question-answer")
+    answer.press("Enter")
+    assert stage.sent == []
+    answer.fill(" Anna")
+    answer.press("Enter")
+    (asked,) = stage.sent
+    assert asked["type"] == "ask" and asked["answer"] == " Anna"
