@@ -4,7 +4,7 @@ import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
-const WIDGETS = ["heatmap.ts", "attention.ts", "lens.ts", "attribution.ts", "workbench.ts"];
+const WIDGETS = ["heatmap.ts", "attention.ts", "lens.ts", "attribution.ts", "workbench.ts", "brake.ts"];
 const STYLE = "widget.css";
 const LARGEST_SCRIPT = 150_000; // bytes: a saved notebook carries the script of every widget in it
 

@@ -25,6 +25,8 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 STATE = ROOT / ".make"
 BASE_PYTHON = os.path.realpath(getattr(sys, "_base_executable", sys.executable))  # also while .venv is active
+OLDER = "ipykernel==7.3.0"  # before kernels routed widget messages to the thread that wrote last
+OLDER_KERNEL = STATE / "ipykernel-7.3"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 OLDEST_NODE = 20
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
@@ -77,7 +79,7 @@ def main(arguments: list[str]) -> None:
     check_python()
     STATE.mkdir(exist_ok=True)
     os.environ["PATH"] = os.pathsep.join([str(BIN), os.environ.get("PATH", "")])
-    steps = [*STEPS, BROWSER] if "--tests" in arguments else STEPS
+    steps = [*STEPS, *FOR_TESTS] if "--tests" in arguments else STEPS
     waiting = [step for step in steps if not step.is_done()]
     for number, step in enumerate(waiting):
         left = sum(later.seconds for later in waiting[number:])
@@ -240,6 +242,12 @@ def has_browser() -> bool:
     return path.is_file() and (path.read_text() == "" or Path(path.read_text()).exists())
 
 
+def fetch_older_kernel() -> None:
+    """Beside the packages, not among them: the tests start it by a search path of its own."""
+    shutil.rmtree(OLDER_KERNEL, ignore_errors=True)
+    pip("kernel", "--no-deps", "--target", OLDER_KERNEL, OLDER, missing=OLDER)
+
+
 SCRIPTS = ("package.json", "package-lock.json", "install.json", "js/build.mjs", "js/tsconfig.json", "js/src", "js/lab")
 SOURCES = ("pyproject.toml", "hatch_build.py", *SCRIPTS)
 PINS = ("pyproject.toml", "constraints.txt")
@@ -251,7 +259,10 @@ STEPS = [
     Step("project", "The project, its widgets built", 70, SOURCES, (ROOT / "node_modules").is_dir, install_project),
     Step("model", "Default model (93 MB, then converted)", 50, (), has_model, fetch_model),
 ]
-BROWSER = Step("browser", "Browser for the tests", 60, (), has_browser, bring_browser)
+FOR_TESTS = [
+    Step("browser", "Browser for the tests", 60, (), has_browser, bring_browser),
+    Step("kernel", "An older kernel for the tests", 5, (OLDER,), OLDER_KERNEL.is_dir, fetch_older_kernel),
+]
 
 if __name__ == "__main__":
     try:

@@ -105,6 +105,8 @@ export interface LoopTraits {
   provenance: Provenance | Empty;
   runnable: boolean;
   group: string;
+  key: string;
+  brake: string;
   presentation: boolean;
 }
 

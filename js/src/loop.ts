@@ -2,6 +2,7 @@
 
 import { filled, sameAct, sameDraft, samePicks, sameTray, sortedPicks } from "./border";
 import { lacks, placeless } from "./deed";
+import type { Line } from "./brake";
 import type { Act, BenchTraits, Draft, Kept, Message, Pick, Question, Result } from "./border";
 
 /** What anywidget hands to a view, as far as a view uses it. */
@@ -12,25 +13,39 @@ export interface Model {
   send(message: Message): void;
   on(event: string, does: () => void): void;
   off(event: string, does: () => void): void;
+  /** ipywidgets' own, where that is the host: its models know whether a kernel is behind them. */
+  widget_manager?: { get_model(id: string): Promise<{ comm_live?: boolean }> };
+}
+
+/** Other models of the page, as anywidget gives them. */
+export interface Host {
+  getModel<T>(name: string): Promise<T>;
 }
 
 type Trait = keyof BenchTraits;
 let born = 0;
+const SOON = 2_000; // milliseconds within which a stop that was heard has done its work
 const PATIENCE = 10_000; // after this many milliseconds without a sign from the kernel, say so
 
 export class Loop {
   readonly name = `view-${++born}`;
   private asked = false;
   private unanswered = false;
+  private gone = false;
   private timer = 0;
+  private halt = 0;
+  private halting: "" | "asked" | "late" = "";
   private readonly curious = new Set<() => void>();
 
   constructor(
     private readonly model: Model,
     readonly signal: AbortSignal,
+    private readonly host?: Host,
   ) {
     this.listen(["status", "progress", "result", "error", "code", "pattern", "tray"], () => this.answered());
-    signal.addEventListener("abort", () => clearTimeout(this.timer));
+    this.listen(["status"], () => this.halted());
+    void this.watchKernel();
+    signal.addEventListener("abort", () => (clearTimeout(this.timer), clearTimeout(this.halt)));
   }
 
   get<K extends Trait>(name: K): BenchTraits[K] {
@@ -91,13 +106,19 @@ export class Loop {
   }
 
   get busy(): boolean {
-    return this.asked || ["running", "waiting"].includes(this.get("status"));
+    return !this.gone && (this.asked || ["running", "waiting"].includes(this.get("status")));
   }
 
   /** Whether anything is being computed for this view: a run, or maps that still fill while a run may be asked for. */
   get working(): boolean {
-    return this.busy || filled(this.get("progress"));
+    return this.busy || (!this.gone && filled(this.get("progress")));
   }
+
+  /** Whether there is no kernel behind the view any more. */
+  get lost(): boolean {
+    return this.gone;
+  }
+
 
   /** Whether the kernel has been silent for so long that a person should know. */
   get silent(): boolean {
@@ -118,7 +139,7 @@ export class Loop {
 
   /** Put the draft into the tray. */
   keep(): void {
-    this.model.send({ type: "keep", ...this.draft });
+    this.say({ type: "keep", ...this.draft });
   }
 
   fill(tray: Kept[]): void {
@@ -126,23 +147,34 @@ export class Loop {
   }
 
   undo(): void {
-    if (this.get("undoable")) this.model.send({ type: "undo" });
+    if (this.get("undoable")) this.say({ type: "undo" });
   }
 
   redo(): void {
-    if (this.get("redoable")) this.model.send({ type: "redo" });
+    if (this.get("redoable")) this.say({ type: "redo" });
   }
 
+  /** By both ways: the view's own may wait behind a busy cell, the brake's may not be there in every host. */
   stop(): void {
-    this.model.send({ type: "stop" });
+    const brake = this.get("brake");
+    if (brake) void this.host?.getModel<Line>(brake).then((line) => line.send({ type: "stop", view: this.get("key") }));
+    this.say({ type: "stop" });
+    this.halting = "asked";
+    this.halt = window.setTimeout(() => ((this.halting = "late"), this.tell()), SOON);
+    this.tell();
+  }
+
+  /** Whether a stop is on its way, and has been for longer than it takes when the kernel hears it. */
+  get stopping(): "" | "asked" | "late" {
+    return this.working ? this.halting : "";
   }
 
   requestCode(): void {
-    this.model.send({ type: "code", ...this.draft });
+    this.say({ type: "code", ...this.draft });
   }
 
   open(row: number, col: number): void {
-    this.model.send({ type: "open", row, col });
+    this.say({ type: "open", row, col });
   }
 
   question(question: Question): void {
@@ -150,19 +182,26 @@ export class Loop {
   }
 
   choose(name: string, value: string): void {
-    this.model.send({ type: "choose", name, value });
+    this.say({ type: "choose", name, value });
+  }
+
+  /** The one door for messages: without a kernel nothing goes out. */
+  private say(message: Message): void {
+    if (!this.gone) this.model.send(message);
   }
 
   private write<K extends Trait>(name: K, value: BenchTraits[K]): void {
+    if (this.gone) return;
     this.model.set(name, value);
     this.model.save_changes();
   }
 
   private ask(message: Message): void {
+    if (this.gone) return;
     this.asked = true;
     this.timer = window.setTimeout(() => this.doubt(), PATIENCE);
     this.tell();
-    this.model.send(message);
+    this.say(message);
   }
 
   private doubt(): void {
@@ -178,14 +217,32 @@ export class Loop {
     this.tell();
   }
 
+  private async watchKernel(): Promise<void> {
+    const own = await this.model.widget_manager?.get_model(this.get("key"));
+    const look = () => {
+      this.gone = own?.comm_live === false;
+      if (this.gone) this.unanswered = false;
+      this.tell();
+    };
+    this.listenTo("comm_live_update", look);
+    look();
+  }
+
+  private halted(): void {
+    clearTimeout(this.halt);
+    this.halting = "";
+  }
+
   private tell(): void {
     for (const does of this.curious) does();
   }
 
   private listen(names: Trait[], does: () => void): void {
-    for (const name of names) {
-      this.model.on(`change:${name}`, does);
-      this.signal.addEventListener("abort", () => this.model.off(`change:${name}`, does));
-    }
+    for (const name of names) this.listenTo(`change:${name}`, does);
+  }
+
+  private listenTo(event: string, does: () => void): void {
+    this.model.on(event, does);
+    this.signal.addEventListener("abort", () => this.model.off(event, does));
   }
 }

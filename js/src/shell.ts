@@ -6,10 +6,11 @@ import { readPanel, filled, type Pick } from "./border";
 import { errorCard } from "./card";
 import { journal } from "./journal";
 import { present } from "./presence";
+import { lostNotice, restWhenLost } from "./connection";
 import { undoKeys } from "./undo";
 import { CodePane } from "./code";
 import { h, shown } from "./dom";
-import { Loop, type Model } from "./loop";
+import { Loop, type Host, type Model } from "./loop";
 import { keysButton } from "./keys";
 import { presentationButton } from "./presentation";
 import { readLook, watchLook, type Look } from "./look";
@@ -22,15 +23,15 @@ import { Strip } from "./strip";
 export type Stage = { loop: Loop; strip: Strip; look: Look };
 export type Scene = { element: HTMLElement; setLook: (look: Look) => void; above?: HTMLElement[] };
 
-type RenderProps = { model: unknown; el: HTMLElement; signal?: AbortSignal };
+type RenderProps = { model: unknown; el: HTMLElement; signal?: AbortSignal; host?: Host };
 
 /** anywidget's module for a view that draws its maps with `draw`. */
 export function view(draw: (stage: Stage) => Scene) {
   return {
-    render({ model, el, signal }: RenderProps): () => void {
+    render({ model, el, signal, host }: RenderProps): () => void {
       const life = new AbortController();
       signal?.addEventListener("abort", () => life.abort());
-      raise(new Loop(model as Model, life.signal), el, draw);
+      raise(new Loop(model as Model, life.signal, host), el, draw);
       return () => life.abort();
     },
   };
@@ -42,8 +43,9 @@ function raise(loop: Loop, el: HTMLElement, draw: (stage: Stage) => Scene): void
   const strip = new Strip();
   loop.watch(["tokens"], () => strip.show(loop.get("tokens")));
   const scene = draw({ loop, strip, look: readLook(root) });
-  root.append(heading(loop, root), errorCard(loop), ...(scene.above ?? []), strip.element, scene.element, ...actions(loop), announcer(loop, (pick) => nameOf(loop, pick)), smallPrint(loop));
+  root.append(hideStill(loop), heading(loop, root), lostNotice(loop), errorCard(loop), ...(scene.above ?? []), strip.element, scene.element, ...actions(loop), announcer(loop, (pick) => nameOf(loop, pick)), smallPrint(loop));
   undoKeys(loop, root);
+  restWhenLost(loop, root);
   present(loop, root);
   watchLook(root, (look) => scene.setLook(look), loop.signal);
   loop.watchBusy(() => {
@@ -51,6 +53,12 @@ function raise(loop: Loop, el: HTMLElement, draw: (stage: Stage) => Scene): void
     root.setAttribute("aria-busy", String(loop.busy));
   });
   loop.signal.addEventListener("abort", () => root.remove());
+}
+
+/** What remains of the view without a page (mi_widgets/view/still.py) is not shown beside the view itself. */
+function hideStill(loop: Loop): HTMLElement {
+  const still = `.mi-still-${CSS.escape(loop.get("key"))}`;
+  return h("style", {}, `${still}, .jp-OutputArea-child:has(${still}) { display: none }`);
 }
 
 function heading(loop: Loop, root: HTMLElement): HTMLElement {

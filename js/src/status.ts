@@ -14,6 +14,8 @@ const WORDS: Record<State, string> = {
   closed: "Closed: the model is gone",
 };
 
+const STOPPING = { asked: "Stopping", late: "Stopping after the running cell; to stop now, interrupt the cell" };
+
 export function statusChip(loop: Loop): HTMLElement {
   const words = h("span", { class: "mi-state", "data-testid": "status" });
   const fill = h("i", {});
@@ -32,9 +34,11 @@ export function statusChip(loop: Loop): HTMLElement {
 }
 
 function said(loop: Loop): { share: number | null; text: string } {
+  if (loop.lost) return { share: null, text: "Not connected" };
   if (loop.silent) return { share: null, text: "No answer yet: the kernel is busy, or gone" };
   const status = loop.get("status");
   const progress = loop.get("progress");
+  if (loop.stopping) return { share: null, text: STOPPING[loop.stopping] };
   if (!loop.working) return { share: null, text: WORDS[status] };
   if (!filled(progress) || !progress.total) return { share: null, text: status === "waiting" ? WORDS.waiting : WORDS.running };
   const { done, total, eta, label } = progress;

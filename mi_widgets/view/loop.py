@@ -24,7 +24,7 @@ import anywidget
 import traitlets as t
 
 from . import act as acts
-from . import bundle
+from . import bundle, still
 from .history import History
 from .panel import Panel
 
@@ -79,6 +79,8 @@ class Loop(anywidget.AnyWidget):
     provenance = t.Dict().tag(sync=True)
     runnable = t.Bool(False).tag(sync=True)
     group = t.Unicode().tag(sync=True)
+    key = t.Unicode().tag(sync=True)
+    brake = t.Unicode().tag(sync=True)
     presentation = t.Bool(False).tag(sync=True)
 
     def __init__(self, panels: list[Panel] | None = None, **traits: Any) -> None:
@@ -89,6 +91,7 @@ class Loop(anywidget.AnyWidget):
         self._history: History[State] | None = None  # begins when there is something to remember
         self._quiet = False  # while it is not a person who changes the draft
         super().__init__(panels=list(panels or ()), **traits)
+        self.key = self.model_id or ""
         self._history = History(self._state())
         self.on_msg(lambda _, message, __: self.receive(message))
 
@@ -151,6 +154,32 @@ class Loop(anywidget.AnyWidget):
     def border(cls) -> list[str]:
         """The traits of docs/views.md, without those that every widget has."""
         return sorted(set(cls.class_trait_names(sync=True)) - set(anywidget.AnyWidget.class_trait_names()))
+
+    def _ipython_display_(self) -> None:
+        """Put the view into the notebook, and beside it what remains of it there, renewed whenever it comes to rest."""
+        from IPython.display import display
+
+        live, about = self._repr_mimebundle_() or ({}, {})
+        display(live, metadata=about, raw=True)
+        shown = self._remains()
+        handle = display(shown, raw=True, display_id=True)
+
+        def renew(_: t.Bunch) -> None:
+            nonlocal shown
+            if self.rests and (now := self._remains()) != shown:
+                shown = now
+                handle.update(now, raw=True)
+
+        if handle is not None:  # there is none outside IPython
+            self.observe(renew, ["result", "status", "progress", "panels"])
+
+    @property
+    def rests(self) -> bool:
+        """Whether nothing is on its way."""
+        return not self.progress and self.status not in ("waiting", "running")
+
+    def _remains(self) -> dict[str, str]:
+        return {"text/html": still.of_loop(self), "text/plain": repr(self)}
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{panel.name} {panel.shape[0]} x {panel.shape[1]}" for panel in self.panels)

@@ -34,6 +34,7 @@ from ..site import Site
 from ..steer.sweep import perplexity
 from ..view import act as acts
 from ..view import mapping
+from ..view.brake import brake
 from ..view.loop import Loop
 from .directions import cheerful
 from .draft import drafted
@@ -99,6 +100,7 @@ class Live(Loop):
             ("keep", self.keep),
         ):
             self.on(request, do)
+        brake().hold(self)
         self._offer(self._directions)
         self.session = Journal([*self._opening(), "view.wait()"])
         self.instruments = self._equip()

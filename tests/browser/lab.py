@@ -12,13 +12,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+_PROJECT = Path(__file__).parents[2]
 _UP = 90  # seconds to wait for the server, on a loaded machine
 _CELL_MS = 240_000
 _NUMBERED = re.compile(r"\[\d+\]:")
@@ -31,6 +33,14 @@ _SETTINGS = {
         "checkForUpdates": False,
         "doNotDisturbMode": True,
     },
+}
+OLDER = "ipykernel-7.3"
+"""The kernel before 7.4, which answers widgets on other threads."""
+_OLDER_SPEC = {
+    "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+    "display_name": OLDER,
+    "language": "python",
+    "env": {"PYTHONPATH": os.pathsep.join(map(str, (_PROJECT / ".make" / OLDER, _PROJECT)))},
 }
 _SCROLL = """(grid, [down, across]) => {
     grid.scrollTop = down * grid.scrollHeight - grid.clientHeight / 2;
@@ -54,14 +64,16 @@ def chromium() -> Iterator[Browser]:
 class Lab:
     """A JupyterLab server in `folder`; `open` shows a notebook of the given cells in a page.
 
-    theme: "JupyterLab Light" or "JupyterLab Dark".
+    theme: "JupyterLab Light" or "JupyterLab Dark". settings: more of JupyterLab's own, by file.
     """
 
-    project = Path(__file__).parents[2]
+    project = _PROJECT
 
-    def __init__(self, folder: Path, theme: str = "JupyterLab Light") -> None:
+    def __init__(
+        self, folder: Path, theme: str = "JupyterLab Light", settings: Mapping[str, dict[str, Any]] | None = None
+    ) -> None:
         self.folder = folder
-        self.theme = theme
+        self.settings = {**_SETTINGS, _THEMES: {"theme": theme}, **(settings or {})}
         self.token = secrets.token_hex(16)
         self.port = _free_port()
         self._log = (folder / "server.log").open("w")
@@ -82,10 +94,9 @@ class Lab:
         return {**os.environ, **paths, "HF_HUB_OFFLINE": "1", "PYTHONPATH": known}
 
     def _settle(self) -> None:
-        for name, settings in {**_SETTINGS, _THEMES: {"theme": self.theme}}.items():
-            path = self.folder / "jupyterlab_settings_dir" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(settings))
+        for name, settings in self.settings.items():
+            _write(self.folder / "jupyterlab_settings_dir" / name, settings)
+        _write(self.folder / "data_dir" / "kernels" / OLDER / "kernel.json", _OLDER_SPEC)
 
     def _wait_until_up(self) -> None:
         end = time.monotonic() + _UP
@@ -97,11 +108,11 @@ class Lab:
                 time.sleep(0.3)
         raise TimeoutError((self.folder / "server.log").read_text()[-2000:])
 
-    def open(self, page: Page, name: str, cells: list[str]) -> Notebook:
-        """A new notebook with these code cells, open, its kernel idle, nothing run yet."""
+    def open(self, page: Page, name: str, cells: list[str], kernel: str = "python3") -> Notebook:
+        """A new notebook with these code cells, open, its kernel idle, nothing run yet. kernel: or `OLDER`."""
         notebook = nbformat.v4.new_notebook(
             cells=[nbformat.v4.new_code_cell(source) for source in cells],
-            metadata={"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
+            metadata={"kernelspec": {"display_name": "Python 3", "language": "python", "name": kernel}},
         )
         nbformat.write(notebook, self.folder / f"{name}.ipynb")
         page.goto(f"http://127.0.0.1:{self.port}/lab/tree/{name}.ipynb?token={self.token}&reset")
@@ -210,6 +221,11 @@ class View:
     def result(self) -> Locator:
         """What the last run showed."""
         return self.root.get_by_test_id("result")
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
 
 
 def _free_port() -> int:
