@@ -181,6 +181,10 @@ class Loop(anywidget.AnyWidget):
     def _remains(self) -> dict[str, str]:
         return {"text/html": still.of_loop(self), "text/plain": repr(self)}
 
+    def __str__(self) -> str:
+        """What is shown, in words: the strongest cells of each panel and the last run."""
+        return still.words(self)
+
     def __repr__(self) -> str:
         shapes = ", ".join(f"{panel.name} {panel.shape[0]} x {panel.shape[1]}" for panel in self.panels)
         return f"{type(self).__name__}({self.title or self.prompt!r}: {shapes or 'nothing to show'})"

@@ -28,6 +28,7 @@ _WIDTH, _HEIGHT, _CELL, _SIDE = 640, 400, 16, 16  # pixels: of a picture and of 
 _UNKNOWN = 255  # the palette's colour of what is not computed
 _SIGNED = ((179, 88, 6), (247, 247, 247), (33, 102, 172))
 _GREY = (225, 225, 225)
+_NOTHING = "nothing computed yet"
 _STYLE = "font: 13px sans-serif; max-width: 660px"
 _AGAIN = "This is a picture of a view. To use the view, run its cell again."
 
@@ -46,6 +47,18 @@ def of_loop(view: Loop) -> str:
     return f'<div class="mi-still mi-still-{view.key}" style="{_STYLE}">{"".join(parts)}</div>'
 
 
+def words(view: Loop) -> str:
+    """The same as plain text, for a terminal."""
+    lines = [f"{view.title or type(view).__name__} · {view.provenance.get('model', 'no model')}", view.prompt]
+    for panel in view.panels:
+        lines += [f"{panel.title or panel.name} ({panel.unit})", *_told(panel)]
+    if view.result:
+        before, after = (view.result[name]["metric"] for name in ("before", "after"))
+        lines.append(f"{view.result['metric']}: {before:.3f} -> {after:.3f} ({after - before:+.3f})")
+        lines.append(_control(view.result))
+    return "\n".join(filter(None, lines))
+
+
 def image(panel: Panel) -> bytes:
     """A panel's cells, or the pictures in them, as a PNG of at most 640 x 400 pixels; grey is not computed."""
     from PIL import Image
@@ -60,8 +73,8 @@ def image(panel: Panel) -> bytes:
 def _panel(panel: Panel) -> str:
     """Picture, caption, and the strongest cells as a table."""
     strongest = _strongest(panel)
-    words = "; ".join(f"{where} {value}" for where, value, _ in strongest) or "nothing computed yet"
-    alt = f"{panel.title or panel.name}, {panel.rows.name} by {panel.cols.name}. Strongest: {words}"
+    cells = "; ".join(f"{where} {value}" for where, value, _ in strongest) or _NOTHING
+    alt = f"{panel.title or panel.name}, {panel.rows.name} by {panel.cols.name}. Strongest: {cells}"
     source = base64.b64encode(image(panel)).decode() if panel.values.size else ""
     rows = [[where, value, text] for where, value, text in strongest]
     return (
@@ -69,6 +82,10 @@ def _panel(panel: Panel) -> str:
         f"<p><small>{_text(panel.title)}: {_text(panel.rows.name)} down, {_text(panel.cols.name)} across. "
         f"{_text(panel.sign)}</small></p>" + _table(["strongest cells", panel.unit, ""], rows)
     )
+
+
+def _told(panel: Panel) -> list[str]:
+    return [f"  {where}: {value} {text}".rstrip() for where, value, text in _strongest(panel)] or [f"  {_NOTHING}"]
 
 
 def _strongest(panel: Panel) -> list[tuple[str, str, str]]:
@@ -97,11 +114,15 @@ def _result(result: dict[str, Any]) -> str:
     """The last run: before and after, with the controls."""
     sides = [(name, result[name]) for name in ("before", "after")]
     rows = [[name, f"{side['metric']:.3f}", _tops(side["top"]), side["text"] or ""] for name, side in sides]
-    words = f"Difference {result['difference']:+.3f}."
-    if control := result.get("control"):
-        count = len(control["values"])
-        words += f" Control: {control['label']}" + (f"; stronger than {control['beats']} of {count}." if count else "")
-    return _table(["last run", result["metric"], "next token", "text"], rows) + f"<p>{_text(words)}</p>"
+    difference = f"Difference {result['difference']:+.3f}. {_control(result)}"
+    return _table(["last run", result["metric"], "next token", "text"], rows) + f"<p>{_text(difference)}</p>"
+
+
+def _control(result: dict[str, Any]) -> str:
+    if not (control := result.get("control")):
+        return ""
+    count = len(control["values"])
+    return f"Control: {control['label']}" + (f"; stronger than {control['beats']} of {count}." if count else "")
 
 
 def _tops(top: Sequence[dict[str, Any]]) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import traitlets as t
@@ -40,6 +40,9 @@ from .directions import cheerful
 from .draft import drafted
 from .instrument import Instrument
 from .journal import Journal, source_of
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 _NEW_TOKENS = 16
 _DRAWS = 20
@@ -276,6 +279,12 @@ class Live(Loop):
     def grids(self) -> tuple[Grid, ...]:
         """The numbers on screen, one Grid for each panel."""
         return tuple(self._grids)
+
+    def figure(self, panel: int = 0) -> go.Figure:
+        """A plotly figure of one of `grids`, for papers and for where there is no page."""
+        if not 0 <= panel < len(self._grids):
+            raise IndexError(f"there is no panel {panel}: {self._extent()}")
+        return self._grids[panel].figure()
 
     @property
     def selection(self) -> Selection:

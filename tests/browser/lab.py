@@ -75,7 +75,7 @@ class Lab:
         self.folder = folder
         self.settings = {**_SETTINGS, _THEMES: {"theme": theme}, **(settings or {})}
         self.token = secrets.token_hex(16)
-        self.port = _free_port()
+        self.port = free_port()
         self._log = (folder / "server.log").open("w")
         self._settle()
         self._process = subprocess.Popen(
@@ -110,14 +110,18 @@ class Lab:
 
     def open(self, page: Page, name: str, cells: list[str], kernel: str = "python3") -> Notebook:
         """A new notebook with these code cells, open, its kernel idle, nothing run yet. kernel: or `OLDER`."""
+        self.write(name, cells, kernel)
+        page.goto(f"http://127.0.0.1:{self.port}/lab/tree/{name}.ipynb?token={self.token}&reset")
+        expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=_CELL_MS)
+        return Notebook(page)
+
+    def write(self, name: str, cells: list[str], kernel: str = "python3") -> None:
+        """A new notebook in the server's folder."""
         notebook = nbformat.v4.new_notebook(
             cells=[nbformat.v4.new_code_cell(source) for source in cells],
             metadata={"kernelspec": {"display_name": "Python 3", "language": "python", "name": kernel}},
         )
         nbformat.write(notebook, self.folder / f"{name}.ipynb")
-        page.goto(f"http://127.0.0.1:{self.port}/lab/tree/{name}.ipynb?token={self.token}&reset")
-        expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=_CELL_MS)
-        return Notebook(page)
 
     def close(self) -> None:
         """Stop the server and its kernels."""
@@ -228,7 +232,8 @@ def _write(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content))
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
