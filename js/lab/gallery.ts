@@ -19,7 +19,7 @@ export const gallery: JupyterFrontEndPlugin<void> = {
     templates.forEach((template, rank) => {
       const command = `mi-widgets:open-${template.name}`;
       app.commands.addCommand(command, {
-        label: (args) => (args.isPalette ? `New notebook: ${template.title}` : template.title),
+        label: ({ isPalette }) => `${isPalette ? "New notebook: " : ""}${template.name} · ${template.title}`,
         caption: template.about,
         icon,
         execute: (args) => open(app, template, typeof args.cwd === "string" ? args.cwd : ""),

@@ -15,7 +15,7 @@ export type Presence = {
   hooks: string;
   undoable: number;
   redoable: number;
-  runs: { what: string; difference: number }[];
+  runs: { what: string; metric: string; difference: number }[];
 };
 
 /** A view as others on the page may use it. `signal` ends with it. */

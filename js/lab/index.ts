@@ -1,9 +1,10 @@
-// The JupyterLab extension: code below its widget, the gallery of notebooks, and the side panel.
+// The JupyterLab extension: code below its widget, the gallery of notebooks, the side panel, the settings.
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from "@jupyterlab/application";
 import { INotebookTracker } from "@jupyterlab/notebook";
 import { codeFrom, INSERT_CODE } from "./request";
 import { gallery } from "./gallery";
 import { panel } from "./panel";
+import { settings } from "./settings";
 import { cellAround, insertBelow } from "./place";
 
 const insertCode: JupyterFrontEndPlugin<void> = {
@@ -22,4 +23,4 @@ const insertCode: JupyterFrontEndPlugin<void> = {
   },
 };
 
-export default [insertCode, gallery, panel];
+export default [insertCode, gallery, panel, settings];

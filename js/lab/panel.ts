@@ -3,9 +3,8 @@ import { ILabShell, type JupyterFrontEnd, type JupyterFrontEndPlugin } from "@ju
 import { Widget } from "@lumino/widgets";
 import type { Handle, Presence } from "./handle";
 import { icon } from "./icon";
+import { limits } from "./limits";
 import { Roll } from "./presence";
-
-const MOST_RUNS = 50;
 
 export const panel: JupyterFrontEndPlugin<void> = {
   id: "mi-widgets:panel",
@@ -45,6 +44,8 @@ class SidePanel extends Widget {
   }
 }
 
+const WORDS: Record<string, string> = { idle: "ready", shown: "numbers without a model" };
+
 type Seen = { handle: Handle; says: Presence; number: number };
 
 function byModel(views: Handle[]): Map<string, Seen[]> {
@@ -64,7 +65,7 @@ function card({ handle, says, number }: Seen): HTMLElement {
 }
 
 function state(handle: Handle, { status, progress }: Presence, number: number): HTMLElement {
-  const words = progress?.total ? `${progress.label || status} · ${progress.done} of ${progress.total}` : status;
+  const words = progress?.total ? `${progress.label || status} · ${progress.done} of ${progress.total}` : (WORDS[status] ?? status);
   const works = progress !== null || status === "running" || status === "waiting";
   return element("p", { class: "mi-sidebar-state", "data-status": status }, words, works && button("Stop", `${number}-stop`, handle.stop));
 }
@@ -73,9 +74,11 @@ function history(handle: Handle, { runs, undoable, redoable }: Presence, number:
   if (!runs.length && !undoable && !redoable) return null;
   const undo = button("Undo", `${number}-undo`, handle.undo, !undoable);
   const redo = button("Redo", `${number}-redo`, handle.redo, !redoable);
-  const lines = runs.slice(-MOST_RUNS).map(({ what, difference }) => `${what}: ${difference > 0 ? "+" : ""}${difference.toFixed(2)}`);
+  const lines = runs.slice(-limits.mostRuns).map(({ what, metric, difference }) => `${what}: ${signed(difference)} in ${metric}`);
   return element("div", {}, element("p", { class: "mi-sidebar-buttons" }, undo, redo), list("Runs", lines.reverse()));
 }
+
+const signed = (number: number) => `${number < 0 ? "−" : "+"}${Math.abs(number).toFixed(2)}`;
 
 function list(name: string, lines: string[]): HTMLElement | null {
   if (!lines.length) return null;

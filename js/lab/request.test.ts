@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { codeFrom, INSERT_CODE, LARGEST_CODE } from "./request";
+import { limits } from "./limits";
+import { codeFrom, INSERT_CODE } from "./request";
 
 const request = (detail: unknown, type = INSERT_CODE) => new CustomEvent(type, { cancelable: true, detail });
 
@@ -21,7 +22,7 @@ test("only this event, and only once", () => {
 });
 
 test("the limit is in bytes, and inclusive", () => {
-  expect(codeFrom(request({ code: "x".repeat(LARGEST_CODE) }))).toHaveLength(LARGEST_CODE);
-  expect(codeFrom(request({ code: "x".repeat(LARGEST_CODE + 1) }))).toBeNull();
-  expect(codeFrom(request({ code: "é".repeat(LARGEST_CODE / 2 + 1) }))).toBeNull();
+  expect(codeFrom(request({ code: "x".repeat(limits.largestCode) }))).toHaveLength(limits.largestCode);
+  expect(codeFrom(request({ code: "x".repeat(limits.largestCode + 1) }))).toBeNull();
+  expect(codeFrom(request({ code: "é".repeat(limits.largestCode / 2 + 1) }))).toBeNull();
 });

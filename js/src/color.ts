@@ -3,14 +3,26 @@
 export type Rgb = readonly [number, number, number];
 export type Theme = "light" | "dark";
 export type Scale = "signed" | "sequential";
+export const PALETTES = ["cividis", "viridis", "grey"] as const;
+export type Palette = (typeof PALETTES)[number];
+/** What colours depend on: the page behind them, and the sequential palette that was chosen. */
+export type Colors = { theme: Theme; palette: Palette };
 
 const STEPS = 256;
 
-// cividis (Nuñez, Anderton, Renslow 2018) at ten even steps: the same for most kinds of colour vision, and in greyscale.
-const CIVIDIS: Rgb[] = [
-  [0, 32, 77], [0, 51, 111], [57, 72, 107], [87, 92, 109], [112, 113, 115],
-  [138, 135, 121], [166, 157, 117], [196, 181, 108], [228, 207, 91], [255, 234, 70],
-];
+// At even steps. cividis (Nuñez, Anderton, Renslow 2018) is the same for most kinds of colour vision, and in greyscale;
+// viridis (Smith, van der Walt 2015) is what most papers use; grey is for printers and worn-out projectors.
+const SEQUENTIAL: Record<Palette, Rgb[]> = {
+  cividis: [
+    [0, 32, 77], [0, 51, 111], [57, 72, 107], [87, 92, 109], [112, 113, 115],
+    [138, 135, 121], [166, 157, 117], [196, 181, 108], [228, 207, 91], [255, 234, 70],
+  ],
+  viridis: [
+    [68, 1, 84], [72, 40, 120], [62, 73, 137], [49, 104, 142], [38, 130, 142],
+    [31, 158, 137], [53, 183, 121], [110, 206, 88], [181, 222, 43], [253, 231, 37],
+  ],
+  grey: [[20, 20, 20], [245, 245, 245]],
+};
 
 // Orange to blue through the quiet colour of the page, as [lightness, chroma, hue] in OKLCH: equal steps look equal,
 // and both arms are equally strong. On a dark page the arms grow lighter, on a light page darker.
@@ -22,14 +34,14 @@ const ORANGE = 55;
 const BLUE = 250;
 
 /** The colour for a place t in 0..1 of a scale; -1..1 becomes 0..1 by `place`. */
-export function colormap(scale: Scale, theme: Theme): (t: number) => Rgb {
-  const table = TABLES[scale === "signed" ? theme : "cividis"];
+export function colormap(scale: Scale, { theme, palette }: Colors): (t: number) => Rgb {
+  const table = TABLES[scale === "signed" ? theme : palette];
   return (t) => table[Math.min(STEPS - 1, Math.max(0, Math.round(t * (STEPS - 1))))];
 }
 
 /** A scale's colours as an ImageData's bytes hold a pixel, from low to high; `share` of each over what is behind it. */
-export function pixels(scale: Scale, theme: Theme, opacity = 255, behind: Rgb = [0, 0, 0], share = 1): Uint32Array {
-  const color = colormap(scale, theme);
+export function pixels(scale: Scale, colors: Colors, opacity = 255, behind: Rgb = [0, 0, 0], share = 1): Uint32Array {
+  const color = colormap(scale, colors);
   return Uint32Array.from({ length: STEPS }, (_, i) => {
     const [r, g, b] = faded(color(i / (STEPS - 1)), behind, share);
     return ((opacity << 24) | (b << 16) | (g << 8) | r) >>> 0;
@@ -121,16 +133,19 @@ function diverging(t: number, theme: Theme): Rgb {
   return arm(Math.abs(2 * t - 1), t < 0.5 ? ORANGE : BLUE, theme);
 }
 
-function cividis(t: number): Rgb {
-  const at = t * (CIVIDIS.length - 1);
-  const from = Math.min(CIVIDIS.length - 2, Math.floor(at));
-  return CIVIDIS[from].map((part, i) => Math.round(part + (at - from) * (CIVIDIS[from + 1][i] - part))) as unknown as Rgb;
+function sequential(t: number, palette: Palette): Rgb {
+  const stops = SEQUENTIAL[palette];
+  const at = t * (stops.length - 1);
+  const from = Math.min(stops.length - 2, Math.floor(at));
+  return stops[from].map((part, i) => Math.round(part + (at - from) * (stops[from + 1][i] - part))) as unknown as Rgb;
 }
 
 const table = (color: (t: number) => Rgb) => Array.from({ length: STEPS }, (_, i) => color(i / (STEPS - 1)));
 
 const TABLES = {
-  cividis: table(cividis),
+  cividis: table((t) => sequential(t, "cividis")),
+  viridis: table((t) => sequential(t, "viridis")),
+  grey: table((t) => sequential(t, "grey")),
   light: table((t) => diverging(t, "light")),
   dark: table((t) => diverging(t, "dark")),
 };

@@ -24,7 +24,7 @@ export function legend(panel: Panel, look: Look): HTMLElement {
 function bar(panel: Panel, look: Look): HTMLCanvasElement {
   const canvas = h("canvas", { class: "mi-bar-scale", "aria-hidden": "true" });
   const brush = fresh(canvas, BAR);
-  const color = colormap(panel.thumbnails ? pictureScale(panel) : panel.scale, look.theme);
+  const color = colormap(panel.thumbnails ? pictureScale(panel) : panel.scale, look);
   for (let x = 0; x < BAR.width; x++) {
     brush.fillStyle = css(color(x / (BAR.width - 1)));
     brush.fillRect(x, 0, 1.5, BAR.height);

@@ -1,9 +1,10 @@
 // The host's theme as canvases need it: dark or light, fonts and colours as they are on the page now.
 
-import { luminance, parseCss, type Rgb, type Theme } from "./color";
+import { PALETTES, luminance, parseCss, type Palette, type Rgb, type Theme } from "./color";
 
 export type Look = {
   theme: Theme;
+  palette: Palette;
   font: string;
   text: string;
   muted: string;
@@ -21,6 +22,7 @@ export function readLook(root: HTMLElement): Look {
   const color = (name: string) => style.getPropertyValue(`--mi-${name}`).trim();
   return {
     theme: root.dataset.theme as Theme,
+    palette: PALETTES.find((name) => name === document.body.dataset.miPalette) ?? "cividis",
     font: style.fontFamily,
     text: color("text"),
     muted: color("muted"),
@@ -53,7 +55,7 @@ export function watchLook(root: HTMLElement, does: (look: Look) => void, signal:
   };
   const observer = new MutationObserver(soon);
   for (const element of [document.documentElement, document.body])
-    observer.observe(element, { attributes: true, attributeFilter: ["class", "style", "data-jp-theme-name", "data-theme"] });
+    observer.observe(element, { attributes: true, attributeFilter: ["class", "style", "data-jp-theme-name", "data-theme", "data-mi-palette"] });
   observer.observe(root, { attributes: true, attributeFilter: ["data-presentation"] });
   for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"])
     matchMedia(query).addEventListener("change", soon, { signal });

@@ -62,7 +62,7 @@ function paintStroke(brush: Brush, sheet: Sheet, cell: Cell, value: number): voi
 
 /** The colour of a value, paler in a column outside the colour scale. */
 export function colorOf({ panel, look }: Sheet, value: number, col: number): Rgb {
-  const color = colormap(panel.scale, look.theme)(place(value, panel.range, flips(panel), panel.spacing === "log"));
+  const color = colormap(panel.scale, look)(place(value, panel.range, flips(panel), panel.spacing === "log"));
   return panel.excluded.includes(col) ? faded(color, look.ground, PALE) : color;
 }
 
@@ -116,8 +116,8 @@ function colored(image: Uint32Array, { panel, look }: Sheet, indices: Int32Array
   const width = panel.cols.labels.length;
   const [flip, log] = [flips(panel), panel.spacing === "log"];
   const pale = new Set(panel.excluded);
-  const [exact, guessed] = [255, 128].map((opacity) => pixels(scale, look.theme, opacity));
-  const outside = pixels(scale, look.theme, 255, look.ground, PALE);
+  const [exact, guessed] = [255, 128].map((opacity) => pixels(scale, look, opacity));
+  const outside = pixels(scale, look, 255, look.ground, PALE);
   for (let at = 0; at < indices.length; at++) {
     const index = indices[at];
     if (index < 0) continue;
@@ -201,31 +201,32 @@ function paintMeter(brush: Brush, { panel, look }: Sheet, value: number, { x, y,
   if (Number.isNaN(value)) return;
   const signed = panel.scale === "signed";
   const [zero, end] = [signed ? 0.5 : 0, place(value, panel.range, flips(panel))];
-  brush.fillStyle = signed ? css(colormap("signed", look.theme)(end < 0.5 ? 0 : 1)) : look.muted;
+  brush.fillStyle = signed ? css(colormap("signed", look)(end < 0.5 ? 0 : 1)) : look.muted;
   brush.fillRect(x + Math.min(zero, end) * width, y, Math.abs(end - zero) * width, height);
 }
 
-const atlases = new WeakMap<Panel, { theme: string; canvas: HTMLCanvasElement }>();
+const atlases = new WeakMap<Panel, { colors: string; canvas: HTMLCanvasElement }>();
 
 /** The colours of a panel's pictures, whatever those of its numbers are. */
 export const pictureScale = ({ pictured: [low] }: Panel) => (low < 0 ? "signed" : "sequential");
 
-/** All thumbnails as one picture, made once a theme, so that drawing one is a copy. */
-function atlas(panel: Panel, { theme }: Look): HTMLCanvasElement {
+/** All thumbnails as one picture, made once for its colours, so that drawing one is a copy. */
+function atlas(panel: Panel, look: Look): HTMLCanvasElement {
   const known = atlases.get(panel);
-  if (known?.theme === theme) return known.canvas;
+  const colors = `${look.theme} ${look.palette}`;
+  if (known?.colors === colors) return known.canvas;
   const { bytes, height, width } = panel.thumbnails!;
   const cols = panel.cols.labels.length;
   const brush = blank(cols * width, panel.rows.labels.length * height);
   const image = brush.createImageData(brush.canvas.width, brush.canvas.height);
-  const [target, palette] = [new Uint32Array(image.data.buffer), pixels(pictureScale(panel), theme)];
+  const [target, palette] = [new Uint32Array(image.data.buffer), pixels(pictureScale(panel), look)];
   for (let i = 0; i < bytes.length; i++) {
     const [x, y, one] = [i % width, Math.floor(i / width) % height, Math.floor(i / (width * height))];
     if (panel.causal && x > y) continue;
     target[((Math.floor(one / cols) * height + y) * cols + (one % cols)) * width + x] = palette[bytes[i]];
   }
   brush.putImageData(image, 0, 0);
-  atlases.set(panel, { theme, canvas: brush.canvas });
+  atlases.set(panel, { colors, canvas: brush.canvas });
   return brush.canvas;
 }
 

@@ -5,7 +5,7 @@ import type { Loop } from "./loop";
 
 const NAME = "Presentation: larger, for a projector";
 
-/** The button that turns it on and off for this view; Python's `presentation` says how the view begins. */
+/** The button that turns it on and off for this view; Python's `presentation`, or the notebook's setting, says how it begins. */
 export function presentationButton(loop: Loop, root: HTMLElement): HTMLElement {
   const button = h("button", { class: "mi-button mi-icon", type: "button", title: NAME, "aria-label": NAME, "data-testid": "presentation" }, "Aa");
   const present = (on: boolean) => {
@@ -13,6 +13,6 @@ export function presentationButton(loop: Loop, root: HTMLElement): HTMLElement {
     button.setAttribute("aria-pressed", String(on));
   };
   button.addEventListener("click", () => present(root.dataset.presentation !== "true"));
-  loop.watch(["presentation"], () => present(loop.get("presentation")));
+  loop.watch(["presentation"], () => present(loop.get("presentation") || document.body.dataset.miPresentation === "true"));
   return button;
 }

@@ -28,28 +28,28 @@ test("the end that is dark elsewhere is bright where less is better, and blue wh
 });
 
 test.each(THEMES)("zero is quiet on a %s page, and both ends are seen", (theme) => {
-  const color = colormap("signed", theme);
+  const color = colormap("signed", { theme, palette: "cividis" });
   expect(contrast(color(0.5), BACKGROUND[theme])).toBeLessThan(1.4);
   for (const end of [0, 1]) expect(contrast(color(end), BACKGROUND[theme])).toBeGreaterThan(3);
 });
 
 test.each(THEMES)("low is orange, high is blue, and both are equally strong on a %s page", (theme) => {
-  const [low, high] = [colormap("signed", theme)(0), colormap("signed", theme)(1)];
+  const [low, high] = [colormap("signed", { theme, palette: "cividis" })(0), colormap("signed", { theme, palette: "cividis" })(1)];
   expect(low[0]).toBeGreaterThan(low[2]);
   expect(high[2]).toBeGreaterThan(high[0]);
   expect(contrast(low, high)).toBeLessThan(1.35);
 });
 
 test("cividis grows lighter all the way", () => {
-  const steps = Array.from({ length: 21 }, (_, i) => luminance(colormap("sequential", "light")(i / 20)));
+  const steps = Array.from({ length: 21 }, (_, i) => luminance(colormap("sequential", { theme: "light", palette: "cividis" })(i / 20)));
   expect([...steps].sort((a, b) => a - b)).toEqual(steps);
-  expect(colormap("sequential", "dark")(0)).toEqual([0, 32, 77]);
+  expect(colormap("sequential", { theme: "dark", palette: "cividis" })(0)).toEqual([0, 32, 77]);
 });
 
 test.each(THEMES)("text is legible on every colour of a %s page", (theme) => {
   for (const scale of ["signed", "sequential"] as const)
     for (let i = 0; i <= 100; i++) {
-      const color = colormap(scale, theme)(i / 100);
+      const color = colormap(scale, { theme, palette: "cividis" })(i / 100);
       expect(contrast(color, rgbOf(ink(color)))).toBeGreaterThanOrEqual(4.5);
     }
 });

@@ -96,7 +96,6 @@ class Lab:
     def _settle(self) -> None:
         for name, settings in self.settings.items():
             _write(self.folder / "jupyterlab_settings_dir" / name, settings)
-        _write(self.folder / "data_dir" / "kernels" / OLDER / "kernel.json", _OLDER_SPEC)
 
     def _wait_until_up(self) -> None:
         end = time.monotonic() + _UP
@@ -117,6 +116,8 @@ class Lab:
 
     def write(self, name: str, cells: list[str], kernel: str = "python3") -> None:
         """A new notebook in the server's folder."""
+        if kernel == OLDER:
+            _write(self.folder / "data_dir" / "kernels" / OLDER / "kernel.json", _OLDER_SPEC)
         notebook = nbformat.v4.new_notebook(
             cells=[nbformat.v4.new_code_cell(source) for source in cells],
             metadata={"kernelspec": {"display_name": "Python 3", "language": "python", "name": kernel}},

@@ -2,7 +2,8 @@
 
     python -m tests.browser.pictures [folder]
 
-Writes VIEW-light.png, VIEW-dark.png and VIEW-390.png for each view, of the default model, after a run.
+Writes VIEW-light.png, VIEW-dark.png and VIEW-390.png for each view, of the default model, after a run; and of the
+JupyterLab extension launcher.png, panel.png and inserted.png.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from .lab import Lab, Notebook, View, chromium
 
@@ -25,6 +26,7 @@ _CELLS = [
     "bench = mi.Workbench(model, pair)\nbench",
     "bench.wait()",
 ]
+_SCREEN: ViewportSize = {"width": 1280, "height": 800}
 _WIDTHS = {"light": 1280, "dark": 1280, "390": 390}
 
 
@@ -38,6 +40,8 @@ def main(folder: Path) -> None:
             try:
                 page = browser.new_page(viewport={"width": width, "height": 5200}, device_scale_factor=1.5)
                 _shoot(lab, page, folder, look)
+                if look == "light":
+                    _shoot_lab(lab, browser.new_page(viewport=_SCREEN), folder)
             finally:
                 lab.close()
 
@@ -52,6 +56,36 @@ def _shoot(lab: Lab, page: Page, folder: Path, look: str) -> None:
         expect(view.root.get_by_role("button", name="Add direction")).to_be_visible(timeout=120_000)
         act(view)
         _still(notebook, view, folder / f"{name}-{look}.png")
+
+
+def _shoot_lab(lab: Lab, page: Page, folder: Path) -> None:
+    """The extension: its launcher cards, its side panel beside a view, and code that went below a view."""
+    page.goto(f"http://127.0.0.1:{lab.port}/lab?token={lab.token}&reset")
+    page.keyboard.press("Control+b")  # the file browser away
+    page.locator(".jp-LauncherCard[data-category=mi_widgets]").last.scroll_into_view_if_needed()
+    _page(page, folder / "launcher.png")
+    notebook = lab.open(page, "extension", _CELLS[:2])
+    page.locator(".lm-TabBar-tab[data-id=mi-widgets-panel]").click()
+    for number in range(2):
+        notebook.run(number)
+    view = notebook.view(1)
+    view.click("heads", 20, 0)
+    view.root.get_by_test_id("keep").click()
+    view.click("heads", 23, 3)
+    view.run()
+    view.root.get_by_test_id("bar").evaluate("bar => bar.scrollIntoView({block: 'start'})")
+    _page(page, folder / "panel.png")
+    view.root.get_by_test_id("code").click()
+    view.root.get_by_test_id("insert-code").click()
+    notebook.run(2)
+    notebook.cell(2).evaluate("cell => cell.scrollIntoView({block: 'end'})")
+    _page(page, folder / "inserted.png")
+
+
+def _page(page: Page, path: Path) -> None:
+    page.mouse.move(0, 0)
+    page.screenshot(path=path, animations="disabled")
+    print(path, flush=True)
 
 
 def _still(notebook: Notebook, view: View, path: Path) -> None:

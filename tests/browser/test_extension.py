@@ -65,7 +65,7 @@ def test_the_side_panel_lists_views_what_is_applied_and_what_runs(
     shown = side.get_by_test_id("mi-sidebar-view")
     expect(shown).to_have_count(1, timeout=LONG_MS)
     expect(side).to_contain_text("tiny <b>llama</b>")
-    expect(shown).to_contain_text("idle")
+    expect(shown).to_contain_text("ready")
 
     view = notebook.view(0)
     view.click("heads", 0, 0)
@@ -97,3 +97,32 @@ def test_a_stranger_among_the_views_is_not_listed(lab: Lab, page: Page) -> None:
             document.dispatchEvent(new CustomEvent("mi-widgets:present", {detail}));
     }""")
     expect(page.locator("#mi-widgets-panel")).to_contain_text("Views appear here")
+
+
+def test_the_settings_are_listed_and_reach_views_and_panel(
+    lab: Lab, page: Page, request: pytest.FixtureRequest
+) -> None:
+    path = lab.folder / "jupyterlab_settings_dir" / "mi-widgets" / "settings.jupyterlab-settings"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"palette": "grey", "presentation": True, "mostRuns": 1}))
+    notebook = lab.open(page, "settings", [TINY])
+    notebook.run(0)
+    view = notebook.view(0)
+    expect(view.root).to_have_attribute("data-presentation", "true")
+    assert page.evaluate(
+        """() => {
+            const bar = document.querySelector("[data-testid=legend] canvas");
+            const pixels = bar.getContext("2d").getImageData(0, 2, bar.width, 1).data;
+            return pixels.every((part, i) => i % 4 === 3 || part === pixels[i - (i % 4)]);
+        }"""
+    )
+    for row in (0, 1):
+        view.click("heads", row, 0)
+        view.run()
+    page.get_by_title(re.compile("mi_widgets: models")).first.click()
+    shown = page.locator("#mi-widgets-panel").get_by_test_id("mi-sidebar-view")
+    expect(shown.locator("li")).to_have_count(1)
+    path.unlink()
+    page.get_by_role("menuitem", name="Settings", exact=True).click()
+    page.get_by_text("Settings Editor", exact=True).click()
+    expect(page.locator(".jp-PluginList")).to_contain_text("mi_widgets", timeout=LONG_MS)
