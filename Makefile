@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 OFFLINE = HF_HUB_OFFLINE=1 CHROMIUM="$$(cat .make/browser.path)"
 QUICK = not slow and not browser and not notebook
 
-.PHONY: help lab setup setup-tests test test-quick lint screenshots clean
+.PHONY: help lab setup setup-tests test test-quick lint screenshots galata clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1	\2/p' Makefile | expand -t 20
@@ -40,6 +40,10 @@ screenshots: setup-tests  ## pictures of every view in JupyterLab, light, dark a
 	@echo "Pictures of the views (about 5 min)"
 	@$(OFFLINE) $(BIN)/python -m tests.browser.pictures
 
+galata: setup-tests  ## one smoke test with JupyterLab's own test kit, which brings 600 MB of its own
+	@cd tests/galata && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --silent
+	@export $(OFFLINE) PYTHONPATH="$(CURDIR)" && cd tests/galata && npm test --silent
+
 clean:  ## remove all that was made here, but not the model in the user's cache
-	rm -rf .venv .make node_modules lib dist mi_widgets/static mi_widgets/labextension
+	rm -rf .venv .make node_modules tests/galata/node_modules lib dist mi_widgets/static mi_widgets/labextension
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
