@@ -1,7 +1,7 @@
 // The border with Python: docs/views.md as types, and the one place where bytes become numbers.
 
 export type Axis = { name: string; labels: string[]; places: number[][] };
-export type Wire = { shape: number[]; dtype: "float32" | "uint8" | "int32"; data: DataView };
+export type Wire = { shape: number[]; dtype: "float32" | "uint8" | "int32"; data: DataView | string };
 export type Token = {
   index: number;
   id: number;
@@ -149,11 +149,13 @@ export function decode(wire: Wire): Numbers {
   const Kind = KINDS[wire.dtype];
   if (!Kind) throw new TypeError(`no array has dtype ${String(wire.dtype)}`);
   const count = wire.shape.reduce((product, length) => product * length, 1);
-  const { buffer, byteOffset, byteLength } = wire.data;
+  const { buffer, byteOffset, byteLength } = typeof wire.data === "string" ? fromBase64(wire.data) : wire.data;
   if (byteLength !== count * Kind.BYTES_PER_ELEMENT)
     throw new RangeError(`${byteLength} bytes are not ${wire.shape.join(" × ")} of ${wire.dtype}`);
   return new Kind(buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer);
 }
+
+const fromBase64 = (text: string) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
 /** A panel as it is drawn, or an error that names what does not fit together. */
 export function readPanel(wire: PanelWire): Panel {

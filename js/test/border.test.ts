@@ -18,6 +18,10 @@ test("an odd byteOffset shifts nothing", () => {
   expect([...decode(floats([3], [1.5, -2, 0]))]).toEqual([1.5, -2, 0]);
 });
 
+test("numbers that had to come as text are the same", () => {
+  expect([...decode({ shape: [2], dtype: "float32", data: "AADAPwAAAMA=" })]).toEqual([1.5, -2]);
+});
+
 test("bytes that do not fit the shape are refused", () => {
   expect(() => decode({ ...floats([3], [1, 2, 3]), shape: [4] })).toThrow("12 bytes are not 4 of float32");
   expect(() => decode({ ...floats([1], [1]), dtype: "float64" as never })).toThrow("float64");

@@ -1,5 +1,7 @@
 """One heatmap as a value: numbers, two labelled axes, and the words that say how to read them."""
 
+import base64
+import sys
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, NamedTuple
@@ -153,9 +155,14 @@ class Panel:
 
 
 def array(values: np.ndarray, dtype: type[np.generic]) -> dict[str, Any]:
-    """An array as it crosses to the page: shape, dtype and bytes together, little endian, C order."""
-    plain = np.ascontiguousarray(values, np.dtype(dtype).newbyteorder("<"))
-    return {"shape": list(plain.shape), "dtype": np.dtype(dtype).name, "data": plain.tobytes()}
+    """An array as it crosses to the page: shape, dtype and bytes together, little endian, C order.
+
+    In Google Colab, whose widget manager has lost binary messages (googlecolab/colab-cdn-widget-manager#8), the bytes
+    are base64 text.
+    """
+    plain = np.ascontiguousarray(values, np.dtype(dtype).newbyteorder("<")).tobytes()
+    data = base64.b64encode(plain).decode() if "google.colab" in sys.modules else plain
+    return {"shape": list(np.shape(values)), "dtype": np.dtype(dtype).name, "data": data}
 
 
 def colour_range(values: np.ndarray, scale: str, excluded: Sequence[int] = (), low: float = 0.0) -> tuple[float, float]:

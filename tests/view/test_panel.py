@@ -1,4 +1,5 @@
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -18,6 +19,11 @@ def test_an_array_keeps_shape_order_and_nan():
     wire = array(np.asfortranarray([[1.0, np.nan, -0.5]]), np.float32)
     assert (wire["shape"], wire["dtype"]) == ([1, 3], "float32")
     assert np.array_equal(np.frombuffer(wire["data"], "<f4"), [1.0, np.nan, -0.5], equal_nan=True)
+
+
+def test_in_colab_an_array_crosses_as_text(monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", sys)
+    assert array(np.array([1.5, -2]), np.float32) == {"shape": [2], "dtype": "float32", "data": "AADAPwAAAMA="}
 
 
 def test_a_signed_range_is_symmetric_and_without_the_excluded_columns():
