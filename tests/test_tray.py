@@ -296,6 +296,20 @@ def test_an_emptied_tray_and_an_act_said_twice_are_in_the_journal(llama: Tiny) -
     assert replayed(code, llama.model) == pytest.approx(told, abs=1e-6)
 
 
+@pytest.mark.parametrize("way_out", [lambda view: setattr(view, "tray", []), lambda view: view.undo()])
+def test_what_is_kept_after_another_edit_was_removed_has_an_id_of_its_own(llama: Tiny, way_out: Any) -> None:
+    view = pick(attention(llama), (0, 0, 0))
+    removed = view.keep()
+    way_out(view)
+    kept = pick(view, (0, 1, 1)).keep()
+    view.tray = [{"id": kept, "strength": 0.5}]
+    told = view.run()["difference"]
+    half = mi.Selection((mi.Site("head", 1, 1),)).switch_off("zero").at(0.5)
+    assert kept != removed and told == pytest.approx(by_hand(llama, half), abs=1e-5)
+    code = view.session.code().replace("  # put 'up' here again", "")
+    assert replayed(code, llama.model) == pytest.approx([told], abs=1e-6)
+
+
 def test_the_journal_says_which_directions_were_given(llama: Tiny) -> None:
     assert "directions = {}  # put 'up' here again\n" in attention(llama).session.code()
 

@@ -318,8 +318,11 @@ class Live(Loop):
             return sum(kept[1:], kept[0])
         return sum(kept, Recipe()) + self._drafted()
 
-    def keep(self) -> None:
-        """Put the draft into the tray: it stays in force, at a strength of its own, while other cells are picked."""
+    def keep(self) -> int:
+        """Put the draft into the tray: it stays in force, at a strength of its own, while other cells are picked.
+
+        Returns its id there: `view.tray = [{"id": view.keep(), "strength": 0.5}]` keeps it alone, at half its strength.
+        """
         drafted, id_ = self._drafted(), len(self._recipes)
         self._recipes[id_], self._kept[id_] = drafted, brief(drafted)
         self._write([*self._draft_lines(), "view.keep()"])
@@ -331,6 +334,7 @@ class Live(Loop):
                     self.act = acts.DEFAULT
             if self._history is not None:
                 self._history.amend(self._state())
+        return id_
 
     def _drafted(self) -> Recipe:
         """The act on the picked cells, without the tray."""
