@@ -115,6 +115,20 @@ def test_undo_goes_back_step_by_step_and_only_in_the_view(desk: Desk, view: View
     assert desk.notebook.cell(1).locator(".cm-content").inner_text() == CELLS["bench"]
 
 
+def test_a_strength_is_set_by_keys_and_the_slider_keeps_the_focus(view: View) -> None:
+    kept = view.root.get_by_test_id("kept")
+    number, slider = kept.get_by_test_id("dose-number"), kept.get_by_test_id("dose")
+    slider.focus()
+    for key, value in {"ArrowRight": "0.55", "ArrowUp": "0.6", "ArrowLeft": "0.55", "ArrowDown": "0.5"}.items():
+        view.page.keyboard.press(key)
+        expect(slider).to_be_focused()
+        expect(number).to_have_value(value)
+    number.press("ArrowUp")
+    expect(slider).to_have_value("0.55")
+    number.press("ArrowDown")
+    expect(slider).to_have_value("0.5")
+
+
 def test_live_follows_a_slider_with_the_latest_strength_last(desk: Desk, view: View) -> None:
     runs = int(desk.run("state").inner_text().split()[-1])
     view.root.get_by_test_id("follow").click()
