@@ -43,6 +43,8 @@ from .journal import Journal, source_of
 
 _NEW_TOKENS = 16
 _DRAWS = 20
+_RUN_AGAIN = "The model is as it was before. Change the draft and run again."
+ASK_AGAIN = "Change the question and read it again."
 _STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
 
@@ -180,7 +182,7 @@ class Live(Loop):
         A run that is under way is given up, and the last result goes with the old question. Picked cells stay picked
         where their sites are on screen again. The Future says how it went.
         """
-        return self._submit(lambda: self._turn_to(prompt, answer, foil)).future
+        return self._submit(lambda: self._turn_to(prompt, answer, foil), ASK_AGAIN).future
 
     def _turn_to(self, prompt: Prompt, answer: Texts | None, foil: Texts | None) -> None:
         """On the worker: another base run, with all that belongs to it."""
@@ -430,8 +432,8 @@ class Live(Loop):
         """What is asked for, as a result repeats it."""
         return {"picks": [list(pick) for pick in self.picks], "act": dict(self.act), "tray": list(self.tray)}
 
-    def _submit(self, work: Callable[[], None]) -> Job:
-        """Queue work of this view; it replaces what the view was doing."""
+    def _submit(self, work: Callable[[], None], fix: str = _RUN_AGAIN) -> Job:
+        """Queue work of this view; it replaces what the view was doing. fix: what to do where it fails."""
         with self.hold_sync():
             self.error, self.progress, self.status = {}, {}, "waiting"
         self._job = None  # the job that this one stops has nothing to say any more
@@ -440,14 +442,14 @@ class Live(Loop):
         except Closed:
             self.status = "closed"
             raise
-        job.future.add_done_callback(lambda future: self._settle(job))
+        job.future.add_done_callback(lambda future: self._settle(job, fix))
         return job
 
     def _do(self, work: Callable[[], None]) -> None:
         self.status = "running"
         work()
 
-    def _settle(self, job: Job) -> None:
+    def _settle(self, job: Job, fix: str) -> None:
         """Say how a job ended, unless a newer one has begun."""
         if job is not self._job:
             return
@@ -455,7 +457,7 @@ class Live(Loop):
         if self._model.worker.closed:
             self._rest("closed")
         elif failure is not None and not isinstance(failure, Stopped):
-            self.fail(failure, fix="The model is as it was before. Change the draft and run again.")
+            self.fail(failure, fix=fix)
         else:
             self._rest("stopped" if job.stopped else "idle")
 

@@ -41,3 +41,28 @@ def test_a_tab_without_an_instrument_is_gone(stage: Stage) -> None:
     part(stage, "tab-attribution").click()
     stage.put(panels=[], choices=[])
     expect(part(stage, "tab-attribution")).to_be_hidden()
+
+
+def test_a_corrupted_prompt_that_was_not_touched_goes_with_its_prompt(stage: Stage) -> None:
+    prompt, corrupt = part(stage, "question-prompt"), part(stage, "question-corrupt")
+    own, twin = prompt.input_value(), corrupt.input_value()
+    prompt.press("End")
+    prompt.press("x")
+    expect(corrupt).to_have_value("")
+    prompt.press("Backspace")
+    expect(prompt).to_have_value(own)
+    expect(corrupt).to_have_value(twin)
+    expect(part(stage, "ask")).to_be_disabled()
+    prompt.press("x")
+    part(stage, "ask").click()
+    assert stage.sent[-1] == {"type": "ask", "prompt": own + "x", "corrupt": "", "answer": " Mary", "foil": " John"}
+
+
+def test_a_corrupted_prompt_of_ones_own_stays(stage: Stage) -> None:
+    corrupt = part(stage, "question-corrupt")
+    corrupt.fill("Mine")
+    part(stage, "question-prompt").fill("Another prompt")
+    expect(corrupt).to_have_value("Mine")
+    part(stage, "unask").click()
+    part(stage, "question-prompt").fill("Another prompt")
+    expect(corrupt).to_have_value("")
