@@ -39,7 +39,14 @@ def test_a_kept_edit_stays_in_force_at_its_own_strength(llama: Tiny) -> None:
     pick(view, (0, 1, 2), act=SCALE)
     both = first.at(0.5) + mi.Selection((mi.Site("head", 1, 2),)).scale(0.5)
     assert view.run()["difference"] == pytest.approx(by_hand(llama, both), abs=1e-5)
-    assert view.result["tray"] == view.tray
+    assert view.result["tray"] == [{"id": 0, "label": "L0H0 set to zero (strength 0.5)", "strength": 0.5}]
+
+
+def test_a_title_says_the_strength_of_each_edit_that_was_kept_together(llama: Tiny) -> None:
+    view = pick(attention(llama), (0, 0, 0), (0, 1, 2))
+    view.tray = [{"id": view.keep(), "strength": 0.5}]
+    view.run()
+    assert view.result["tray"][0]["label"] == "L0H0 set to zero (strength 0.5); L1H2 set to zero (strength 0.5)"
 
 
 def test_kept_edits_run_without_a_pick(llama: Tiny) -> None:

@@ -28,7 +28,7 @@ function presence(loop: Loop): Presence {
     prompt: loop.get("prompt"),
     status: loop.get("runnable") ? loop.get("status") : "shown",
     progress: filled(progress) ? progress : null,
-    kept: loop.get("tray").map(({ label, strength }) => (strength === 1 ? label : `${label} × ${strength}`)),
+    kept: loop.get("tray").map(({ label, strength }) => (strength === 1 ? label : `strength ${strength}: ${label}`)),
     hooks: filled(provenance) && provenance.hooks ? `hooks: ${provenance.hooks}` : "",
     undoable: loop.get("undoable"),
     redoable: loop.get("redoable"),

@@ -429,8 +429,9 @@ class Live(Loop):
         return number
 
     def _draft(self) -> dict[str, Any]:
-        """What is asked for, as a result repeats it."""
-        return {"picks": [list(pick) for pick in self.picks], "act": dict(self.act), "tray": list(self.tray)}
+        """What is asked for, as a result repeats it: of a kept edit, what it is at its strength."""
+        tray = [{**entry, "label": brief(self._recipes[entry["id"]].at(entry["strength"]))} for entry in self.tray]
+        return {"picks": [list(pick) for pick in self.picks], "act": dict(self.act), "tray": tray}
 
     def _submit(self, work: Callable[[], None], fix: str = _RUN_AGAIN) -> Job:
         """Queue work of this view; it replaces what the view was doing. fix: what to do where it fails."""

@@ -96,7 +96,7 @@ def test_a_kept_edit_stays_and_takes_a_strength(desk: Desk, view: View) -> None:
     expect(kept).to_contain_text("L20H0")
     kept.get_by_test_id("dose-number").fill("0.5")
     view.click("attention-heads", 23, 3)
-    expect(view.run().get_by_test_id("deed")).to_contain_text("× 0.50 + L23H3")
+    expect(view.run().get_by_test_id("deed")).to_contain_text("(strength 0.5) + L23H3")
 
 
 def test_undo_goes_back_step_by_step_and_only_in_the_view(desk: Desk, view: View) -> None:
