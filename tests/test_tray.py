@@ -49,6 +49,28 @@ def test_a_title_says_the_strength_of_each_edit_that_was_kept_together(llama: Ti
     assert view.result["tray"][0]["label"] == "L0H0 set to zero (strength 0.5); L1H2 set to zero (strength 0.5)"
 
 
+def test_a_result_stays_that_of_its_recipe_when_the_draft_is_kept(llama: Tiny) -> None:
+    view = pick(attention(llama), (0, 0, 0))
+    numbers = dict(view.run())
+    view.keep()
+    assert (view.result["picks"], view.result["tray"]) == ([], view.tray)
+    assert view.result["difference"] == numbers["difference"] and view.result["control"] == numbers["control"]
+    view.undo()
+    assert (view.result["picks"], view.result["tray"]) == ([[0, 0, 0]], [])
+    view.redo()
+    assert view.result["tray"] == view.tray != []
+
+
+def test_a_result_of_another_recipe_is_not_taken_for_the_one_that_is_kept(llama: Tiny) -> None:
+    view = pick(attention(llama), (0, 0, 0))
+    view.run()
+    pick(view, (0, 1, 2)).keep()
+    assert view.result["picks"] == [[0, 0, 0]] and view.result["tray"] == []
+    view.undo()
+    view.undo()
+    assert view.result["picks"] == [[0, 0, 0]]
+
+
 def test_kept_edits_run_without_a_pick(llama: Tiny) -> None:
     view = pick(attention(llama), (0, 0, 0))
     alone = view.run()["difference"]

@@ -76,6 +76,7 @@ class Live(Loop):
         self._text = prompt
         self._grids: list[Grid] = []
         self._arranging = threading.RLock()
+        self._publishing = threading.RLock()
         self._unseen: list[Site] = []  # picked, and not on screen at the moment
         self._recipes: dict[int, Recipe] = {}  # what was put into the tray, by id
         self._plain: tuple[str, float] = ("", math.nan)  # perplexity of neutral text without an edit, of these weights
@@ -336,7 +337,22 @@ class Live(Loop):
                     self.act = acts.DEFAULT
             if self._history is not None:
                 self._history.amend(self._state())
+            self._recognise()
         return id_
+
+    def _restore(self, state: Any) -> None:
+        with self.hold_sync():
+            super()._restore(state)
+            if self.act["verb"] != "reading":  # that would ask the model, which may be busy
+                self._recognise()
+
+    def _recognise(self) -> None:
+        """Let the result answer the draft as it is now, if that is the recipe that was run."""
+        with contextlib.suppress(ValueError, KeyError):  # a draft that cannot be run is another one
+            drafted = self.recipe.hash
+            with self._publishing:
+                if self.result and self.provenance["recipe"] == drafted:
+                    self.result = {**self.result, **self._draft()}
 
     def _drafted(self) -> Recipe:
         """The act on the picked cells, without the tray."""
@@ -470,7 +486,8 @@ class Live(Loop):
     def _publish(self, **fields: Any) -> None:
         """Add fields to the result, if this is still what was asked for."""
         self._model.worker.check()
-        self.result = {**self.result, **fields}
+        with self._publishing:
+            self.result = {**self.result, **fields}
 
     def _answer(self, recipe: Recipe, request: dict[str, Any], lines: Sequence[str] = ()) -> None:
         """On the worker: everything one run shows, numbers first. lines: what the journal says asked for it."""
