@@ -63,7 +63,13 @@ class Run:
             return
         here, there = (float(self.logits[-1, self.model.single(word)]) for word in (text, spaced))
         if there - here > _UNSPACED:
-            raise ValueError(f"{text!r} is another token than {spaced!r}, which is far likelier here: use {spaced!r}")
+            raise Unspaced(f"{text!r} is another token than {spaced!r}, which is far likelier here: use {spaced!r}")
+
+
+class Unspaced(ValueError):
+    """A word was given without its leading space."""
+
+    fix = "Type a space before the word: inside a sentence the space is a part of it."
 
 
 def run(

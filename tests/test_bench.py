@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -103,8 +104,23 @@ def test_a_question_that_cannot_be_asked_is_a_card_and_all_stays(
     bench.receive({"type": "ask", "prompt": OTHER, "corrupt": "", "answer": "", "foil": "", **question})
     bench.model.do(lambda: None)
     bench.model.do(lambda: None)
-    assert why in bench.error["why"]
+    assert why in bench.error["why"] and "draft" not in bench.error["fix"]
     assert bench.prompt == CLEAN and [panel.name for panel in bench.panels] == before and len(bench.instruments) == 3
+
+
+def test_a_question_that_fails_says_what_to_do_about_the_question(bench: mi.Workbench) -> None:
+    bench.receive({"type": "ask", "prompt": OTHER, "corrupt": "", "answer": " garden old", "foil": " a"})
+    bench.model.do(lambda: None)
+    bench.model.do(lambda: None)
+    assert bench.error["fix"] == "Change the question and read it again."
+
+
+def test_an_answer_without_its_space_is_told_to_have_one(bench: mi.Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["mi_widgets.run"], "_UNSPACED", -100.0)
+    bench.receive({"type": "ask", "prompt": OTHER, "corrupt": "", "answer": "a", "foil": " old"})
+    bench.model.do(lambda: None)
+    bench.model.do(lambda: None)
+    assert "use ' a'" in bench.error["why"] and "Type a space before the word" in bench.error["fix"]
 
 
 def test_a_task_brings_its_own_answers(llama: Tiny) -> None:

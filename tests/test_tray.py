@@ -39,7 +39,36 @@ def test_a_kept_edit_stays_in_force_at_its_own_strength(llama: Tiny) -> None:
     pick(view, (0, 1, 2), act=SCALE)
     both = first.at(0.5) + mi.Selection((mi.Site("head", 1, 2),)).scale(0.5)
     assert view.run()["difference"] == pytest.approx(by_hand(llama, both), abs=1e-5)
-    assert view.result["tray"] == view.tray
+    assert view.result["tray"] == [{"id": 0, "label": "L0H0 set to zero (strength 0.5)", "strength": 0.5}]
+
+
+def test_a_title_says_the_strength_of_each_edit_that_was_kept_together(llama: Tiny) -> None:
+    view = pick(attention(llama), (0, 0, 0), (0, 1, 2))
+    view.tray = [{"id": view.keep(), "strength": 0.5}]
+    view.run()
+    assert view.result["tray"][0]["label"] == "L0H0 set to zero (strength 0.5); L1H2 set to zero (strength 0.5)"
+
+
+def test_a_result_stays_that_of_its_recipe_when_the_draft_is_kept(llama: Tiny) -> None:
+    view = pick(attention(llama), (0, 0, 0))
+    numbers = dict(view.run())
+    view.keep()
+    assert (view.result["picks"], view.result["tray"]) == ([], view.tray)
+    assert view.result["difference"] == numbers["difference"] and view.result["control"] == numbers["control"]
+    view.undo()
+    assert (view.result["picks"], view.result["tray"]) == ([[0, 0, 0]], [])
+    view.redo()
+    assert view.result["tray"] == view.tray != []
+
+
+def test_a_result_of_another_recipe_is_not_taken_for_the_one_that_is_kept(llama: Tiny) -> None:
+    view = pick(attention(llama), (0, 0, 0))
+    view.run()
+    pick(view, (0, 1, 2)).keep()
+    assert view.result["picks"] == [[0, 0, 0]] and view.result["tray"] == []
+    view.undo()
+    view.undo()
+    assert view.result["picks"] == [[0, 0, 0]]
 
 
 def test_kept_edits_run_without_a_pick(llama: Tiny) -> None:
@@ -294,6 +323,20 @@ def test_an_emptied_tray_and_an_act_said_twice_are_in_the_journal(llama: Tiny) -
     told.append(pick(view, (0, 1, 1)).run()["difference"])
     code = view.session.code().replace("  # put 'up' here again", "")
     assert replayed(code, llama.model) == pytest.approx(told, abs=1e-6)
+
+
+@pytest.mark.parametrize("way_out", [lambda view: setattr(view, "tray", []), lambda view: view.undo()])
+def test_what_is_kept_after_another_edit_was_removed_has_an_id_of_its_own(llama: Tiny, way_out: Any) -> None:
+    view = pick(attention(llama), (0, 0, 0))
+    removed = view.keep()
+    way_out(view)
+    kept = pick(view, (0, 1, 1)).keep()
+    view.tray = [{"id": kept, "strength": 0.5}]
+    told = view.run()["difference"]
+    half = mi.Selection((mi.Site("head", 1, 1),)).switch_off("zero").at(0.5)
+    assert kept != removed and told == pytest.approx(by_hand(llama, half), abs=1e-5)
+    code = view.session.code().replace("  # put 'up' here again", "")
+    assert replayed(code, llama.model) == pytest.approx([told], abs=1e-6)
 
 
 def test_the_journal_says_which_directions_were_given(llama: Tiny) -> None:

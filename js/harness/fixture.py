@@ -630,7 +630,7 @@ SCENES: dict[str, Loop] = {
         result={
             **result(TEXT),
             "picks": [[0, 23, 3]],
-            "tray": [{"id": 0, "label": "L15H3 set to its mean", "strength": 0.75}],
+            "tray": [{"id": 0, "label": "L15H3 set to its mean (strength 0.75)", "strength": 0.75}],
         },
     ),
 }

@@ -1,4 +1,4 @@
-// The dose and its response: the effect at each strength of the edit, with the range of the controls behind it.
+// The dose and its response: the effect of what was run, times a factor, with the range of the controls behind it.
 
 import type { Control, Curve } from "./border";
 import { h, svg } from "./dom";
@@ -13,7 +13,7 @@ export function doseCurve(curve: Curve, control: Control | null): HTMLElement {
   return h(
     "div",
     { class: "mi-response", "data-testid": "curve" },
-    h("h4", {}, "Strength and effect"),
+    h("h4", {}, "Less and more of it"),
     drawing(curve, control),
     h("p", { class: "mi-fine" }, caption(curve)),
   );
@@ -22,14 +22,14 @@ export function doseCurve(curve: Curve, control: Control | null): HTMLElement {
 /** The curve in one sentence. */
 export function curveWords({ strengths, differences }: Curve): string {
   const points = strengths.map((strength, i) => `${plain(strength)}: ${numberOr(differences[i])}`);
-  return `Effect at each strength of the edit. ${points.join("; ")}.`;
+  return `Effect of all that was run, times a factor. ${points.join("; ")}.`;
 }
 
 const numberOr = (value: number | null) => (value === null ? "broken" : signed(value));
 
 function caption({ collapsed }: Curve): string {
   const broken = collapsed.some(Boolean) ? " A cross: the output says nothing any more." : "";
-  return `0: no edit. 1: the edit as drafted.${broken}`;
+  return `0: no edit. 1: as run, each kept edit at its own strength. 2: twice that.${broken}`;
 }
 
 function drawing(curve: Curve, control: Control | null): SVGSVGElement {
@@ -47,11 +47,11 @@ function drawing(curve: Curve, control: Control | null): SVGSVGElement {
     ...points.map(mark),
     ...strengths.filter((strength) => strength % 0.5 === 0).map((strength) => svg("text", { class: "mi-band-zero", x: x(strength), y: SIZE.height - 14, "text-anchor": "middle" }, plain(strength))),
     ...heights(known, y).map(([value, at]) => svg("text", { class: "mi-band-zero", x: EDGE.left - 8, y: at + 4, "text-anchor": "end" }, signed(value))),
-    svg("text", { class: "mi-band-zero", x: (EDGE.left + SIZE.width - EDGE.right) / 2, y: SIZE.height - 2, "text-anchor": "middle" }, "strength"),
+    svg("text", { class: "mi-band-zero", x: (EDGE.left + SIZE.width - EDGE.right) / 2, y: SIZE.height - 2, "text-anchor": "middle" }, "times what was run"),
   );
 }
 
-/** The range of the controls, at full strength. */
+/** The range of the controls, as run. */
 function band(control: Control | null, y: (value: number) => number): SVGElement[] {
   if (!control?.values.length) return [];
   const [high, low] = [y(Math.max(...control.values)), y(Math.min(...control.values))];

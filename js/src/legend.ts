@@ -12,12 +12,13 @@ import { isPattern } from "./reading";
 const BAR = { width: 232, height: 10 };
 const STROKES = 14; // pixels from one stroke to the next
 
-export function legend(panel: Panel, look: Look): HTMLElement {
+/** dots: the map's own sentence about cells that are smaller than pixels. */
+export function legend(panel: Panel, look: Look, dots: HTMLElement): HTMLElement {
   return h(
     "div",
     { class: "mi-legend", "data-testid": "legend" },
     h("div", { class: "mi-scale" }, bar(panel, look), ticks(panel), sides(panel)),
-    h("div", { class: "mi-words" }, ...sentences(panel).map((words) => h("p", {}, words)), ...keys(panel)),
+    h("div", { class: "mi-words" }, ...sentences(panel).map((words) => h("p", {}, words)), dots, ...keys(panel)),
   );
 }
 

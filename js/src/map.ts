@@ -2,7 +2,7 @@
 // is what is seen: the canvases have the size of the window and stay in it while the map scrolls behind them.
 
 import type { Panel, Token } from "./border";
-import { h, pointIn } from "./dom";
+import { h, pointIn, shown } from "./dom";
 import { axisWord } from "./format";
 import { anchored, enlarged, lines, nearestCell, rectangle, step, zoomed, zoomRange, type Cell, type Fit, type Size } from "./geometry";
 import { onZoom } from "./gesture";
@@ -10,7 +10,7 @@ import { paintBrackets, paintCols, paintRows, paintTags } from "./header";
 import { LABEL, Lettering, type Header } from "./lettering";
 import type { Look } from "./look";
 import { paintMarks } from "./outline";
-import { fresh, paintCells, type Brush, type Sheet, type View } from "./paint";
+import { crowded, DOT, fresh, paintCells, type Brush, type Sheet, type View } from "./paint";
 import { Ranking } from "./rank";
 import { readout, spoken, type Standing, superlative } from "./reading";
 import type { Mode } from "./selection";
@@ -35,6 +35,8 @@ let born = 0;
 export class HeatMap {
   readonly element: HTMLElement;
   readonly readout = h("p", { class: "mi-readout", "aria-hidden": "true", "data-testid": "readout" });
+  /** What a dot shows, for the legend, while cells are smaller than pixels. */
+  readonly dots = h("p", { "data-testid": "dots" });
   readonly zoomBar = new ZoomBar((turn) => this.zoomBy(turn));
   private readonly id = `mi-map-${++born}`;
   private readonly cells = h("canvas", { class: "mi-cells" });
@@ -215,6 +217,7 @@ export class HeatMap {
       if (pass < 2) this.size = zoomed(this.shape(), this.fit(width), this.zoom);
     }
     this.allot();
+    this.sayDots();
     this.zoomBar.show(this.zoom, zoomRange(this.shape(), this.fit(width)), WORTHWHILE);
     this.settle();
     settled();
@@ -235,6 +238,12 @@ export class HeatMap {
     this.layers.style.width = this.colBand.style.width = `${width + 2 * RIM + this.overhang}px`;
     const across = this.colHead.slanted ? `${axisWord(this.panel.cols.name)} →` : "";
     this.corner.replaceChildren(h("span", {}, across), h("span", {}, this.panel.rows.name ? `${axisWord(this.panel.rows.name)} ↓` : ""));
+  }
+
+  private sayDots(): void {
+    const which = this.panel.bright === "low" ? "the lowest number in it" : "the number in it that is furthest from 0";
+    this.dots.textContent = `Cells are smaller than pixels here: each dot of ${DOT} × ${DOT} pixels shows ${which}.`;
+    shown(this.dots, crowded(this.size));
   }
 
   /** The size of the whole map before any zoom: its window keeps that height, so that nothing below it moves. */

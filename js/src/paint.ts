@@ -17,6 +17,8 @@ export type Brush = CanvasRenderingContext2D;
 
 const LARGEST_AREA = 16e6;
 const METER = 3;
+/** Pixels of a dot, in which cells of less than a pixel are drawn together. */
+export const DOT = 2;
 
 /** Size a canvas for the screen's pixels, clear it, and count the drawing (tests and tools wait for the count). */
 export function fresh(canvas: HTMLCanvasElement, { width, height }: Size): Brush {
@@ -93,15 +95,13 @@ function paintCell(brush: Brush, sheet: Sheet, cell: Cell, value: number): void 
   if (words) write(brush, sheet, cell, words, ink(color));
 }
 
-/** Many small cells: one pixel each, enlarged without blur, or where they are less than a pixel the heaviest in each. */
+/** Many small cells: one dot each, enlarged without blur, or where they are less than a pixel the heaviest in each dot. */
 function paintImage(brush: Brush, sheet: Sheet): void {
   const { panel, cell } = sheet;
   const { rows, cols } = seen(sheet);
   const [wide, high] = [cols.to - cols.from, rows.to - rows.from];
   if (wide <= 0 || high <= 0) return;
-  const ratio = brush.getTransform().a;
-  const width = Math.min(wide, Math.ceil(wide * cell.width * ratio));
-  const height = Math.min(high, Math.ceil(high * cell.height * ratio));
+  const [width, height] = [dots(wide, cell.width), dots(high, cell.height)];
   const small = blank(width, height);
   const image = small.createImageData(width, height);
   colored(new Uint32Array(image.data.buffer), sheet, heaviest(panel.values, panel.cols.labels.length, rows, cols, height, width, panel.scale !== "signed" && panel.bright === "low"));
@@ -109,6 +109,12 @@ function paintImage(brush: Brush, sheet: Sheet): void {
   brush.imageSmoothingEnabled = false;
   brush.drawImage(small.canvas, cols.from * cell.width, rows.from * cell.height, wide * cell.width, high * cell.height);
 }
+
+/** How many dots so many cells along a side are drawn as: a line of one pixel would be lost to the eye. */
+const dots = (cells: number, size: number) => (size < 1 ? Math.ceil((cells * size) / DOT) : cells);
+
+/** Whether several cells share a dot. */
+export const crowded = ({ width, height }: Size) => width < 1 || height < 1;
 
 /** Fill pixels with the colours of the cells of these indices; -1 stays empty. */
 function colored(image: Uint32Array, { panel, look }: Sheet, indices: Int32Array): void {

@@ -93,7 +93,7 @@ export class Frame {
   private caption(): void {
     this.title.textContent = this.panel.title || this.panel.name;
     this.ranks.show(this.panel, this.tokens);
-    this.legendSlot.replaceChildren(legend(this.panel, this.look));
+    this.legendSlot.replaceChildren(legend(this.panel, this.look, this.map.dots));
   }
 }
 

@@ -28,7 +28,7 @@ function presence(loop: Loop): Presence {
     prompt: loop.get("prompt"),
     status: loop.lost ? "not connected" : loop.get("runnable") ? loop.get("status") : "shown",
     progress: filled(progress) && !loop.lost ? progress : null,
-    kept: loop.lost ? [] : loop.get("tray").map(({ label, strength }) => (strength === 1 ? label : `${label} × ${strength}`)),
+    kept: loop.lost ? [] : loop.get("tray").map(({ label, strength }) => (strength === 1 ? label : `strength ${strength}: ${label}`)),
     hooks: filled(provenance) && provenance.hooks ? `hooks: ${provenance.hooks}` : "",
     undoable: loop.lost ? 0 : loop.get("undoable"),
     redoable: loop.lost ? 0 : loop.get("redoable"),

@@ -5,8 +5,8 @@ import { h } from "./dom";
 import type { Loop } from "./loop";
 
 const FIELDS: [keyof Question, string, string][] = [
-  ["answer", "Answer", " Paris, with its leading space"],
-  ["foil", "Foil", " Rome"],
+  ["answer", "Answer, space first", "␣Paris"],
+  ["foil", "Foil, space first", "␣Rome"],
   ["corrupt", "Corrupted prompt", "the same with another answer: for attribution"],
 ];
 
@@ -19,6 +19,14 @@ export function questionForm(loop: Loop, differs: (differ: boolean) => void): HT
   const back = h("button", { class: "mi-button", type: "button", "data-testid": "unask", onclick: () => refill() }, "Undo changes");
   const form = h("form", { class: "mi-question", "data-testid": "question" }, h("label", { class: "mi-question-prompt" }, h("span", {}, "Prompt"), prompt), h("div", { class: "mi-question-row" }, ...labels, h("span", { class: "mi-question-buttons" }, read, back)));
 
+  const corrupt = inputs[FIELDS.findIndex(([name]) => name === "corrupt")];
+  let touched = false; // whether the corrupted prompt is a person's own
+
+  /** A corrupted prompt that nobody has touched belongs to the prompt that is shown, and to no other. */
+  const pair = () => {
+    const shown = loop.get("question");
+    if (!touched) corrupt.value = prompt.value === shown.prompt ? shown.corrupt : "";
+  };
   const typed = (): Question => ({ prompt: prompt.value, ...Object.fromEntries(FIELDS.map(([name], i) => [name, inputs[i].value])) }) as Question;
   const differ = () => JSON.stringify(typed()) !== JSON.stringify(ordered(loop.get("question")));
   const check = () => {
@@ -31,9 +39,11 @@ export function questionForm(loop: Loop, differs: (differ: boolean) => void): HT
     const question = loop.get("question");
     prompt.value = question.prompt;
     FIELDS.forEach(([name], i) => (inputs[i].value = question[name]));
+    touched = false;
     check();
   };
-  form.addEventListener("input", check);
+  corrupt.addEventListener("input", () => (touched = true));
+  form.addEventListener("input", () => (pair(), check()));
   form.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.target instanceof HTMLInputElement) || event.isComposing) return;
     event.preventDefault(); // heard as a key, because notebooks keep browsers from making an answer of it

@@ -51,8 +51,7 @@ function age(area: HTMLElement, loop: Loop): void {
 /** The question that the result answers, with the mark that it is no longer the one drafted. */
 function request(loop: Loop, { act, picks, tray }: Result, name: (pick: Pick) => string): HTMLElement {
   const drafted = deed(act, (placeless(act) ? loop.placed(picks) : picks).map(name));
-  const kept = tray.map(({ label, strength }) => (strength === 1 ? label : `${label} × ${plain(strength)}`));
-  const words = h("h4", { "data-testid": "deed" }, bdi([...kept, drafted].filter(Boolean).join(" + ")));
+  const words = h("h4", { "data-testid": "deed" }, bdi([...tray.map(({ label }) => label), drafted].filter(Boolean).join(" + ")));
   return h("div", { class: "mi-request" }, words, h("span", { class: "mi-stale-chip" }, STALE));
 }
 

@@ -38,7 +38,8 @@ export function view(draw: (stage: Stage) => Scene) {
 }
 
 function raise(loop: Loop, el: HTMLElement, draw: (stage: Stage) => Scene): void {
-  const root = h("div", { class: "mi-root", lang: "en", dir: "ltr", "data-testid": "mi-view", "data-lm-suppress-shortcuts": "true" });
+  const root = h("div", { class: "mi-root", lang: "en", dir: "ltr", "data-testid": "mi-view" });
+  keepKeys(root);
   el.append(root);
   const strip = new Strip();
   loop.watch(["tokens"], () => strip.show(loop.get("tokens")));
@@ -53,6 +54,14 @@ function raise(loop: Loop, el: HTMLElement, draw: (stage: Stage) => Scene): void
     root.setAttribute("aria-busy", String(loop.busy));
   });
   loop.signal.addEventListener("abort", () => root.remove());
+}
+
+/**
+ * Keys pressed in the view are the view's. JupyterLab looks for its shortcuts from the focused element upwards, and many
+ * of the notebook's are of whatever has the focus: so that element says it, and not only the view around it.
+ */
+function keepKeys(root: HTMLElement): void {
+  root.addEventListener("focusin", ({ target }) => target instanceof Element && target.setAttribute("data-lm-suppress-shortcuts", "true"));
 }
 
 /** What remains of the view without a page (mi_widgets/view/still.py) is not shown beside the view itself. */

@@ -33,7 +33,7 @@ export function doseSlider(name: string, strength: number, change: (strength: nu
 function slider(name: string, id: string, value: number, { low, high, step }: Span, ticks: Tick[], unit: string, change: (x: number) => void): HTMLElement[] {
   const bounds = { min: low, max: high, step, value, "data-act": true };
   const range = h("input", { type: "range", ...bounds, "aria-label": name, "data-testid": id });
-  const number = h("input", { type: "number", ...bounds, step: "any", "aria-label": `${name}, exact`, "data-testid": `${id}-number` });
+  const number = h("input", { type: "number", ...bounds, "aria-label": `${name}, exact`, "data-testid": `${id}-number` });
   const said = (from: HTMLInputElement, to: HTMLInputElement) => () => {
     from.setAttribute("aria-invalid", String(!Number.isFinite(from.valueAsNumber)));
     if (!Number.isFinite(from.valueAsNumber)) return;

@@ -21,8 +21,8 @@ export default view((stage) => {
   const { loop } = stage;
   const scenes = MAPS.map(([, , draw]) => draw(stage));
   const tabs = new Tabs(MAPS.map(([name, label], i) => ({ name, label, scene: scenes[i].element })));
-  loop.watch(["panels", "picks"], () => {
-    for (const [name] of MAPS) tabs.offer(name, drawn(loop, name), pickedIn(loop, name));
+  loop.watch(["panels", "picks", "choices"], () => {
+    for (const [name] of MAPS) tabs.offer(name, there(loop, name), pickedIn(loop, name));
   });
   const chip = h("p", { class: "mi-hint mi-asked", role: "status" });
   const figures = h("div", { class: "mi-figures", "data-testid": "figures" }, chip, tabs.element);
@@ -42,7 +42,8 @@ function age(figures: HTMLElement, chip: HTMLElement, stale: boolean): void {
   }
 }
 
-const drawn = (loop: Loop, name: string) => loop.get("panels").some(({ instrument }) => instrument === name);
+/** Whether an instrument is in the view: it has maps, or can be asked for some that are on their way. */
+const there = (loop: Loop, name: string) => [...loop.get("panels"), ...loop.get("choices")].some(({ instrument }) => instrument === name);
 
 /** How many of the picked places a tab's maps show. */
 function pickedIn(loop: Loop, name: string): string {

@@ -132,12 +132,12 @@ class Loop(anywidget.AnyWidget):
             self.status = "error"
 
     def explain(self, error: BaseException, *, what: str = "", fix: str = "") -> None:
-        """Show an error as a card. An error with attributes `what` and `fix` explains itself."""
+        """Show an error as a card. An error with attributes `what` and `fix` explains itself first."""
         self.log.error("%s", error, exc_info=error)
         self.error = {
-            "what": what or getattr(error, "what", "") or "That did not work",
+            "what": getattr(error, "what", "") or what or "That did not work",
             "why": str(error) or type(error).__name__,
-            "fix": fix or getattr(error, "fix", ""),
+            "fix": getattr(error, "fix", "") or fix,
             "trace": "".join(traceback.format_exception(error)),
         }
 

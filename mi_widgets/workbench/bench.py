@@ -14,7 +14,7 @@ from .attention import Attention
 from .attribution import Attribution, shown, some, task_lines
 from .instrument import Instrument
 from .lens import Lens
-from .live import Live
+from .live import ASK_AGAIN, Live
 
 
 class Workbench(Live, BenchMap):
@@ -65,7 +65,7 @@ class Workbench(Live, BenchMap):
             if answer is None or foil is None:
                 raise ValueError("attribution compares two prompts by their answers: give answer and foil as well")
             task = Task((Pair(cast(str, prompt), corrupt, cast(Any, answer), cast(Any, foil)),))
-        self._submit(lambda: self._open(prompt, answer, foil, task))
+        self._submit(lambda: self._open(prompt, answer, foil, task), ASK_AGAIN)
 
     def _open(self, prompt: Prompt, answer: Texts | None, foil: Texts | None, task: Task | None) -> None:
         """On the worker: another question, with the instruments that it needs."""

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 _NEW_TOKENS = 16
 _DRAWS = 20
+_RUN_AGAIN = "The model is as it was before. Change the draft and run again."
+ASK_AGAIN = "Change the question and read it again."
 _STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
 
@@ -77,6 +79,7 @@ class Live(Loop):
         self._text = prompt
         self._grids: list[Grid] = []
         self._arranging = threading.RLock()
+        self._publishing = threading.RLock()
         self._unseen: list[Site] = []  # picked, and not on screen at the moment
         self._recipes: dict[int, Recipe] = {}  # what was put into the tray, by id
         self._plain: tuple[str, float] = ("", math.nan)  # perplexity of neutral text without an edit, of these weights
@@ -183,7 +186,7 @@ class Live(Loop):
         A run that is under way is given up, and the last result goes with the old question. Picked cells stay picked
         where their sites are on screen again. The Future says how it went.
         """
-        return self._submit(lambda: self._turn_to(prompt, answer, foil)).future
+        return self._submit(lambda: self._turn_to(prompt, answer, foil), ASK_AGAIN).future
 
     def _turn_to(self, prompt: Prompt, answer: Texts | None, foil: Texts | None) -> None:
         """On the worker: another base run, with all that belongs to it."""
@@ -327,8 +330,11 @@ class Live(Loop):
             return sum(kept[1:], kept[0])
         return sum(kept, Recipe()) + self._drafted()
 
-    def keep(self) -> None:
-        """Put the draft into the tray: it stays in force, at a strength of its own, while other cells are picked."""
+    def keep(self) -> int:
+        """Put the draft into the tray: it stays in force, at a strength of its own, while other cells are picked.
+
+        Returns its id there: `view.tray = [{"id": view.keep(), "strength": 0.5}]` keeps it alone, at half its strength.
+        """
         drafted, id_ = self._drafted(), len(self._recipes)
         self._recipes[id_], self._kept[id_] = drafted, brief(drafted)
         self._write([*self._draft_lines(), "view.keep()"])
@@ -340,6 +346,22 @@ class Live(Loop):
                     self.act = acts.DEFAULT
             if self._history is not None:
                 self._history.amend(self._state())
+            self._recognise()
+        return id_
+
+    def _restore(self, state: Any) -> None:
+        with self.hold_sync():
+            super()._restore(state)
+            if self.act["verb"] != "reading":  # that would ask the model, which may be busy
+                self._recognise()
+
+    def _recognise(self) -> None:
+        """Let the result answer the draft as it is now, if that is the recipe that was run."""
+        with contextlib.suppress(ValueError, KeyError):  # a draft that cannot be run is another one
+            drafted = self.recipe.hash
+            with self._publishing:
+                if self.result and self.provenance["recipe"] == drafted:
+                    self.result = {**self.result, **self._draft()}
 
     def _drafted(self) -> Recipe:
         """The act on the picked cells, without the tray."""
@@ -432,11 +454,12 @@ class Live(Loop):
         return number
 
     def _draft(self) -> dict[str, Any]:
-        """What is asked for, as a result repeats it."""
-        return {"picks": [list(pick) for pick in self.picks], "act": dict(self.act), "tray": list(self.tray)}
+        """What is asked for, as a result repeats it: of a kept edit, what it is at its strength."""
+        tray = [{**entry, "label": brief(self._recipes[entry["id"]].at(entry["strength"]))} for entry in self.tray]
+        return {"picks": [list(pick) for pick in self.picks], "act": dict(self.act), "tray": tray}
 
-    def _submit(self, work: Callable[[], None]) -> Job:
-        """Queue work of this view; it replaces what the view was doing."""
+    def _submit(self, work: Callable[[], None], fix: str = _RUN_AGAIN) -> Job:
+        """Queue work of this view; it replaces what the view was doing. fix: what to do where it fails."""
         with self.hold_sync():
             self.error, self.progress, self.status = {}, {}, "waiting"
         self._job = None  # the job that this one stops has nothing to say any more
@@ -445,14 +468,14 @@ class Live(Loop):
         except Closed:
             self.status = "closed"
             raise
-        job.future.add_done_callback(lambda future: self._settle(job))
+        job.future.add_done_callback(lambda future: self._settle(job, fix))
         return job
 
     def _do(self, work: Callable[[], None]) -> None:
         self.status = "running"
         work()
 
-    def _settle(self, job: Job) -> None:
+    def _settle(self, job: Job, fix: str) -> None:
         """Say how a job ended, unless a newer one has begun."""
         if job is not self._job:
             return
@@ -460,7 +483,7 @@ class Live(Loop):
         if self._model.worker.closed:
             self._rest("closed")
         elif failure is not None and not isinstance(failure, Stopped):
-            self.fail(failure, fix="The model is as it was before. Change the draft and run again.")
+            self.fail(failure, fix=fix)
         else:
             self._rest("stopped" if job.stopped else "idle")
 
@@ -472,7 +495,8 @@ class Live(Loop):
     def _publish(self, **fields: Any) -> None:
         """Add fields to the result, if this is still what was asked for."""
         self._model.worker.check()
-        self.result = {**self.result, **fields}
+        with self._publishing:
+            self.result = {**self.result, **fields}
 
     def _answer(self, recipe: Recipe, request: dict[str, Any], lines: Sequence[str] = ()) -> None:
         """On the worker: everything one run shows, numbers first. lines: what the journal says asked for it."""

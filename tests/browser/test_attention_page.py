@@ -5,8 +5,10 @@ Without Jupyter: the bundles as they are shipped, over made-up numbers.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page
 
@@ -75,6 +77,30 @@ def test_a_long_pattern_is_seen_whole_and_zoomed_until_its_numbers_can_be_read(s
     assert close["height"] <= before["height"] + 20
     stage.page.get_by_test_id("map-pattern").locator("xpath=..").get_by_test_id("zoom-fit").click()
     assert state(stage)["whole"] == before["whole"]
+
+
+BRIGHT = """(canvas) => {
+  const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const bright = (x, y) => data[4 * (y * width + x)] > 110 && data[4 * (y * width + x) + 3] > 0;
+  const places = [...Array(width).keys()];
+  return [...Array(height).keys()].map((y) => places.filter((x) => bright(x, y)).length);
+}"""
+
+
+@pytest.mark.parametrize("length", [520, 604])
+def test_a_head_that_looks_at_the_token_itself_has_a_line_that_is_seen(stage: Stage, length: int) -> None:
+    view = long_attention(length)
+    query, key = np.indices((length, length))
+    shares = np.where(key == query, 0.6, 0.4 / length)
+    view.pattern = replace(view.pattern, values=np.where(key <= query, shares, np.nan))
+    stage.show(view)
+    pixels = grid(stage).locator(".mi-cells").evaluate(BRIGHT)
+    rim = 3
+    assert min(pixels[rim:-rim]) >= 2, "one pixel beside an empty half is not seen"
+    dots = stage.page.get_by_test_id("dots").last
+    assert "furthest from 0" in dots.inner_text()
+    press(stage, *["+"] * 4)
+    assert dots.is_hidden() and max(grid(stage).locator(".mi-cells").evaluate(BRIGHT)) >= 2
 
 
 def test_what_is_under_the_pointer_stays_there_when_the_wheel_zooms(stage: Stage) -> None:

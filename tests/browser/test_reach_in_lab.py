@@ -58,6 +58,11 @@ def test_a_view_is_used_by_keys_alone(page: Page, tmp_path: Path, theme: str) ->
         expect(view.root.get_by_test_id("keys")).to_be_focused()
         page.keyboard.press("Escape")
         expect(view.root.get_by_test_id("keys")).to_be_hidden()
+        for part in (grid, view.root.get_by_test_id("verb-scale"), view.root.get_by_test_id("keys-button")):
+            part.focus()
+            for key in ("ArrowDown", "j", "a", "d", "d"):
+                page.keyboard.press(key)
+            expect(part).to_be_focused()
 
         expect(notebook.run(1)).to_contain_text("[(0, 1, 1), (0, 1, 2)]")
         expect(page.locator(".jp-Notebook .jp-Cell")).to_have_count(2)  # no key was taken for one of the notebook's

@@ -96,7 +96,7 @@ def test_a_kept_edit_stays_and_takes_a_strength(desk: Desk, view: View) -> None:
     expect(kept).to_contain_text("L20H0")
     kept.get_by_test_id("dose-number").fill("0.5")
     view.click("attention-heads", 23, 3)
-    expect(view.run().get_by_test_id("deed")).to_contain_text("× 0.50 + L23H3")
+    expect(view.run().get_by_test_id("deed")).to_contain_text("(strength 0.5) + L23H3")
 
 
 def test_undo_goes_back_step_by_step_and_only_in_the_view(desk: Desk, view: View) -> None:
@@ -113,6 +113,20 @@ def test_undo_goes_back_step_by_step_and_only_in_the_view(desk: Desk, view: View
     expect(kept.get_by_test_id("dose-number")).to_have_value("0.5")
     expect(view.root.get_by_test_id("pick")).to_contain_text("L23H3")
     assert desk.notebook.cell(1).locator(".cm-content").inner_text() == CELLS["bench"]
+
+
+def test_a_strength_is_set_by_keys_and_the_slider_keeps_the_focus(view: View) -> None:
+    kept = view.root.get_by_test_id("kept")
+    number, slider = kept.get_by_test_id("dose-number"), kept.get_by_test_id("dose")
+    slider.focus()
+    for key, value in {"ArrowRight": "0.55", "ArrowUp": "0.6", "ArrowLeft": "0.55", "ArrowDown": "0.5"}.items():
+        view.page.keyboard.press(key)
+        expect(slider).to_be_focused()
+        expect(number).to_have_value(value)
+    number.press("ArrowUp")
+    expect(slider).to_have_value("0.55")
+    number.press("ArrowDown")
+    expect(slider).to_have_value("0.5")
 
 
 def test_live_follows_a_slider_with_the_latest_strength_last(desk: Desk, view: View) -> None:
