@@ -22,8 +22,10 @@ setup-tests:
 	@$(PYTHON) tools/setup.py --tests
 
 test: setup-tests lint  ## every check and every test
-	@echo "Python tests: all (about 20 min)"
-	@$(OFFLINE) $(BIN)/python -m pytest -q
+	@echo "Python tests: the quick ones (about 4 min)"
+	@$(OFFLINE) $(BIN)/python -m pytest -q -m "$(QUICK)" -n auto --maxprocesses=4
+	@echo "Python tests: slow ones, browsers and notebooks (about 30 min)"
+	@$(OFFLINE) $(BIN)/python -m pytest -q -m "not ($(QUICK))"
 
 test-quick: setup-tests lint  ## the same without slow tests, browsers and notebooks, under 3 min
 	@echo "Python tests: the quick ones (about 2 min)"
