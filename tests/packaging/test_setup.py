@@ -112,5 +112,5 @@ def test_make_help_lists_what_people_run() -> None:
         ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     assert {line.split()[1] for line in said.splitlines()} == {
-        "help", "lab", "setup", "test", "test-quick", "lint", "screenshots", "clean",
+        "help", "lab", "setup", "test", "test-quick", "lint", "screenshots", "clean", "galata",
     }  # fmt: skip
