@@ -12,6 +12,8 @@ from js.harness.fixture import offered, workbench
 from js.harness.stage import Stage
 from mi_widgets.view import Choice
 
+from .lab import View
+
 pytestmark = pytest.mark.browser
 
 
@@ -78,3 +80,9 @@ def test_what_a_choice_means_is_said_on_its_buttons_and_of_what_a_list_holds(sta
     buttons = part(stage, "choice-method").get_by_role("button")
     assert [each.get_attribute("title") for each in buttons.all()] == ["Set to zero.", None]
     expect(part(stage, "choice-effect").get_by_role("combobox")).to_have_attribute("title", "Two maps.")
+
+
+def test_what_the_guide_says_to_click_picks_something(stage: Stage) -> None:
+    expect(part(stage, "guide").locator("li").first).to_contain_text("small picture")
+    View(part(stage, "mi-view")).click("attention-heads", 0, 0)
+    assert stage.get("picks") == [[0, 0, 0]]
