@@ -52,6 +52,13 @@ def test_attention_is_compared_with_that_of_the_corrupted_prompt(bench: mi.Workb
     assert expected.abs().max() > 1e-3
 
 
+def test_every_word_of_the_trade_that_can_be_chosen_is_explained(bench: mi.Workbench) -> None:
+    explained = {"summary", "weighting", "value", "effect", "method", "range"}
+    options = [each for choice in bench.choices if choice["name"] in explained for each in choice["options"]]
+    assert explained <= {choice["name"] for choice in bench.choices} and len(options) >= 20
+    assert all(each["help"] for each in options)
+
+
 def test_picks_of_several_maps_are_one_recipe(bench: mi.Workbench, llama: Tiny) -> None:
     bench.picks, bench.act = [(0, 0, 0), (1, 1, 14), (3, 2, 5)], ZERO
     assert {site.kind for site in bench.selection} == {"head", "residual"}

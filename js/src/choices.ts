@@ -35,13 +35,13 @@ function control(loop: Loop, choice: Choice): HTMLElement {
 }
 
 function buttons({ options }: Choice, choose: (value: string) => void): HTMLElement {
-  const segment = ({ value, label }: { value: string; label: string }) =>
-    h("button", { type: "button", "data-value": value, onclick: () => choose(value) }, label);
+  const segment = ({ value, label, help }: Choice["options"][number]) =>
+    h("button", { type: "button", "data-value": value, title: help || null, onclick: () => choose(value) }, label);
   return h("div", { class: "mi-segments mi-quiet" }, ...options.map(segment));
 }
 
 function list({ options }: Choice, choose: (value: string) => void): HTMLSelectElement {
-  const select = h("select", {}, ...options.map(({ value, label }) => h("option", { value }, label)));
+  const select = h("select", {}, ...options.map(({ value, label, help }) => h("option", { value, title: help || null }, label)));
   select.addEventListener("change", () => choose(select.value));
   return select;
 }
@@ -65,7 +65,10 @@ function refuse(loop: Loop, bar: HTMLElement): void {
 /** Show which answer holds, and leave alone what a person is typing. */
 function show(control: HTMLElement, value: string): void {
   for (const button of control.querySelectorAll<HTMLElement>("button[data-value]")) button.setAttribute("aria-pressed", String(button.dataset.value === value));
-  for (const select of control.querySelectorAll("select")) select.value = value;
+  for (const select of control.querySelectorAll("select")) {
+    select.value = value;
+    select.title = select.selectedOptions[0]?.title ?? "";
+  }
   for (const input of control.querySelectorAll("input")) {
     settle(input, value);
     input.setAttribute("aria-invalid", "false");

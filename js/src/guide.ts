@@ -5,7 +5,7 @@ import { h } from "./dom";
 import type { Loop } from "./loop";
 
 const STEPS: [string, string][] = [
-  ["Look", "Click a bright cell in a map: it is a part of the model."],
+  ["Look", "Click a head’s small picture, or in another tab a strongly coloured cell: it is a part of the model."],
   ["Change", "Press Run: the part is switched off, and the model reads the prompt again."],
   ["Judge", "Does the effect stand out from the random controls? Keep the edit and pick more, or take its code."],
 ];

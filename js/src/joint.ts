@@ -5,9 +5,11 @@ import type { Joint } from "./border";
 import { bdi, h } from "./dom";
 import { signed } from "./format";
 
+const TERMS = "What the picked cells do in the way in which the map changes cells, all of them at once, and not what Run does to them.";
+
 export function jointEffect(joint: Joint): HTMLElement {
   const numbers = "why" in joint ? {} : { "data-effect": joint.effect, "data-sum": joint.sum };
-  return h("div", { class: "mi-jointly", "data-testid": "joint", ...numbers }, h("h4", {}, "In the map's terms"), ...words(joint));
+  return h("div", { class: "mi-jointly", "data-testid": "joint", ...numbers }, h("h4", { title: TERMS }, "In the map's terms"), ...words(joint));
 }
 
 function words(joint: Joint): HTMLElement[] {

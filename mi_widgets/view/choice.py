@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 _LONGEST = 2000  # letters of a typed answer
@@ -14,6 +15,7 @@ class Choice:
 
     name: as in `view.choose(name, value)`. label: what the page calls it.
     options: {value: label}; none: the answer is typed, and `hint` says what to type.
+    help: {value: what the answer means, in one sentence}, for those that need it.
     ordered: whether the options follow each other, so that one goes on to the next and back.
     instrument: which part of the view it belongs to; filled in by that part.
     """
@@ -22,6 +24,7 @@ class Choice:
     label: str
     value: str
     options: tuple[tuple[str, str], ...] = ()
+    help: Mapping[str, str] = field(default_factory=dict)
     hint: str = ""
     ordered: bool = False
     instrument: str = ""
@@ -37,6 +40,6 @@ class Choice:
 
     def wire(self) -> dict[str, Any]:
         """The choice as it crosses to the page."""
-        options = [{"value": value, "label": label} for value, label in self.options]
+        options = [{"value": value, "label": label, "help": self.help.get(value, "")} for value, label in self.options]
         return {"name": self.name, "label": self.label, "value": self.value, "options": options, "hint": self.hint,
                 "ordered": self.ordered, "instrument": self.instrument}  # fmt: skip

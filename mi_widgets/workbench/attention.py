@@ -41,6 +41,20 @@ _SUMMARIES = {
     "effect": "effect on the metric",
 }
 _WEIGHTINGS = {"plain": "attention", "value_norm": "attention × value length"}
+_HELP = {
+    "summary": {
+        "away": "How much of its attention the head gives to other tokens than the first.",
+        "entropy": "How widely the head's attention is spread: 0 where all of it is on one token.",
+        "previous": "How much a token looks at the one right before it.",
+        "induction": "How much a token looks at what followed the same token the last time.",
+        "sink": "How much a token looks at the first one, where heads look that find nothing.",
+        "effect": "What becomes of the answer's lead over the foil without the head.",
+    },
+    "weighting": {
+        "plain": "How a token's attention is shared out among the tokens before it.",
+        "value_norm": "The attention, times the length of what the head carries over: looking alone moves nothing.",
+    },
+}
 _DEFAULTS = {"summary": "away", "weighting": "plain", "compare": "this", "text": "prompt"}
 _LABELS = {"summary": "Number", "weighting": "Pictures", "compare": "Compared with", "text": "Tokens"}
 
@@ -101,7 +115,7 @@ class Attention(Instrument):
         }
         offered = {"summary": _SUMMARIES, "weighting": _WEIGHTINGS, "compare": against, "text": texts}
         return tuple(
-            Choice(name, _LABELS[name], getattr(self, name), tuple(options.items()))
+            Choice(name, _LABELS[name], getattr(self, name), tuple(options.items()), _HELP.get(name, {}))
             for name, options in offered.items()
         )
 

@@ -48,6 +48,21 @@ OBJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
 METHODS = (("denoise", "denoise"), ("noise", "noise"), ("zero", "zero"), ("mean", "mean"))
 EFFECTS = (("total", "total"), ("direct", "direct"), ("both", "both"))
 RANGES = (("auto", "auto"), ("fixed", "fixed"))
+METHOD_HELP = {
+    "denoise": "In the run of the corrupted prompt, one part is taken from the clean run: does the answer return?",
+    "noise": "In the run of the clean prompt, one part is taken from the corrupted run: is the answer lost?",
+    "zero": "In the run of the clean prompt, one part is set to zero.",
+    "mean": "In the run of the clean prompt, one part is set to its mean over the prompts of the task.",
+}
+EFFECT_HELP = {
+    "total": "All that a part does: straight into the output, and through every later layer.",
+    "direct": "What a part writes straight into the output, without what later layers make of it.",
+    "both": "The total effect and the direct part beside each other, in the same colours.",
+}
+RANGE_HELP = {
+    "auto": "The strongest colour is the largest number of this map.",
+    "fixed": "A colour means the same number for every pair, method and page.",
+}
 MEAN = "mean"
 _DIRECT = "-direct"  # after the name of the panel that is beside the total effect
 _LONGEST = 24  # letters of the words that a pair is known by
@@ -121,10 +136,10 @@ class Attribution(Instrument):
         return (
             Choice("objects", "Show", self.objects, kinds),
             Choice("pair", "Pair", self.pair, self._pairs(), ordered=True),
-            Choice("effect", "Effect", self.effect, EFFECTS),
-            Choice("method", "Method", self.method, METHODS),
+            Choice("effect", "Effect", self.effect, EFFECTS, EFFECT_HELP),
+            Choice("method", "Method", self.method, METHODS, METHOD_HELP),
             Choice("page", "Ranks", self.page, pages(neurons), ordered=True),
-            Choice("range", "Colours", self.range, RANGES),
+            Choice("range", "Colours", self.range, RANGES, RANGE_HELP),
         )
 
     def _pairs(self) -> tuple[tuple[str, str], ...]:

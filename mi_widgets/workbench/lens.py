@@ -28,6 +28,12 @@ from .live import Live, brief
 _VALUES = (("prob", "Probability"), ("rank", "Rank"), ("kl", "KL from the output"))
 _SIDES = (("clean", "Clean"), ("edited", "Edited"), ("both", "Both"), ("difference", "Difference"))
 _PANELS = {"clean": ("lens",), "edited": ("edited",), "both": ("lens", "edited"), "difference": ("difference",)}
+_VALUE_HELP = {
+    "prob": "How probable the token would be if the model ended after this layer.",
+    "rank": "The token's place among all tokens if the model ended after this layer; 1 is the first.",
+    "kl": "How far (Kullback-Leibler divergence) this layer is from what the model says in the end; 0: the same.",
+    "logit_diff": "The lead of the answer over the foil if the model ended after this layer.",
+}
 _OF_A_TOKEN = ("prob", "rank")  # values that are of one token
 _HINT = "each cell’s own"
 _NO_RUN = "There is no run yet, so this is the clean one."
@@ -78,10 +84,14 @@ class Lens(Instrument):
         values = (*_VALUES, ("logit_diff", self.view.metric_name))
         translators = tuple((name, _TRANSLATORS[name]) for name in self.translators)
         return (
-            Choice("value", "Show", self.value, values),
+            Choice("value", "Show", self.value, values, _VALUE_HELP),
             *((Choice("target", "Follow", self.target, hint=_HINT),) if self.value in _OF_A_TOKEN else ()),
             Choice("side", "Run", self.side, _SIDES),
-            *((Choice("translator", "Lens", self.translator, translators),) if len(translators) > 1 else ()),
+            *(
+                (Choice("translator", "Lens", self.translator, translators, _TRANSLATOR_HELP),)
+                if len(translators) > 1
+                else ()
+            ),
         )
 
     def choose(self, name: str, value: str) -> None:
@@ -232,6 +242,11 @@ class Lens(Instrument):
 
 
 _TRANSLATORS = {"plain": "Plain", "affine": "Affine", "given": "Yours"}
+_TRANSLATOR_HELP = {
+    "plain": "Each layer is read as if it were the last one.",
+    "affine": "Each layer is first translated into the terms of the last one, by a map that was trained for it.",
+    "given": "Each layer is first translated into the terms of the last one, by the translator that you gave.",
+}
 
 
 def _offered(view: Live, translator: Any) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from playwright.sync_api import Locator, Page, expect
 
 from js.harness.fixture import offered, workbench
 from js.harness.stage import Stage
+from mi_widgets.view import Choice
+
+from .lab import View
 
 pytestmark = pytest.mark.browser
 
@@ -66,3 +69,20 @@ def test_a_corrupted_prompt_of_ones_own_stays(stage: Stage) -> None:
     part(stage, "unask").click()
     part(stage, "question-prompt").fill("Another prompt")
     expect(corrupt).to_have_value("")
+
+
+def test_what_a_choice_means_is_said_on_its_buttons_and_of_what_a_list_holds(stage: Stage) -> None:
+    told = {"zero": "Set to zero.", "both": "Two maps."}
+    few = Choice("method", "Method", "mean", (("zero", "zero"), ("mean", "mean")), told)
+    many = Choice("effect", "Effect", "both", tuple((each, each) for each in ("a", "b", "c", "d", "both")), told)
+    stage.show(workbench(choices=offered("overview", method=few, effect=many)))
+    part(stage, "tab-attribution").click()
+    buttons = part(stage, "choice-method").get_by_role("button")
+    assert [each.get_attribute("title") for each in buttons.all()] == ["Set to zero.", None]
+    expect(part(stage, "choice-effect").get_by_role("combobox")).to_have_attribute("title", "Two maps.")
+
+
+def test_what_the_guide_says_to_click_picks_something(stage: Stage) -> None:
+    expect(part(stage, "guide").locator("li").first).to_contain_text("small picture")
+    View(part(stage, "mi-view")).click("attention-heads", 0, 0)
+    assert stage.get("picks") == [[0, 0, 0]]
