@@ -17,7 +17,7 @@ from .direction import Direction
 from .grid import Grid
 from .improve import evaluate
 from .intervention import Intervention, Recipe
-from .model import Model, load
+from .model import Dictionary, Model, load
 from .reference import Reference
 from .run import Run, generate, run
 from .selection import Selection
@@ -37,6 +37,7 @@ __all__ = [
     "AttributionView",
     "Baked",
     "Card",
+    "Dictionary",
     "Direction",
     "Example",
     "Grid",

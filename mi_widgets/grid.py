@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from .selection import Selection
 
 _FORMAT = "mi_widgets.grid/1"
-_SITE_AXES = {"layer": "layer", "head": "index", "neuron": "index", "position": "position"}
+_SITE_AXES = {"layer": "layer", "head": "index", "neuron": "index", "feature": "index", "position": "position"}
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis: a word (`layer head position neuron strength`), a coordinate and a label for each step.
+    """One axis: a word (`layer head position neuron feature strength`), a coordinate and a label for each step.
 
     An axis of several words (`layer·neuron`) goes through chosen places; each of its coordinates has a number a word.
     """

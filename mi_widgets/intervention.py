@@ -82,6 +82,7 @@ class Intervention:
     spare_first: position 0 is left as it is.
     everywhere: of "project_out": from all that writes to the residual stream.
     condition: which prompts are edited.
+    dictionary: of a feature, the hash of the dictionary that it is one of; "" is whichever the model has there.
     strength: s in x + s · (f(x) − x).
     """
 
@@ -101,6 +102,7 @@ class Intervention:
     everywhere: bool = False
     condition: Condition | None = None
     subspace: Subspace | None = None
+    dictionary: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.op, str) or self.op not in NEEDS:
@@ -162,6 +164,12 @@ class Intervention:
             raise ValueError("only a direction of the residual stream is projected out everywhere")
         if self.op == "swap" and self.site.kind != "residual":
             raise ValueError(f"a subspace is one of the residual stream, not of {self.site}")
+        if not isinstance(self.dictionary, str) or (self.dictionary and self.site.kind != "feature"):
+            raise ValueError(f"dictionary is the hash of a feature's dictionary, not {self.dictionary!r:.60}")
+        if self.site.kind == "feature" and (self.direction is not None or self.op == "swap"):
+            raise ValueError(
+                f"{self.op!r} is not for {self.site}, which is one number: mi.steer.feature makes it a direction"
+            )
         for name in ("spare_first", "everywhere"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")
@@ -276,6 +284,7 @@ class Recipe:
         model: Model | None = None,
         flavour: str = "transformer_lens",
         vectors: str | Path | None = None,
+        features: str | Path | None = None,
     ) -> str:
         """A short program that gives the same numbers without this package.
 
@@ -286,11 +295,12 @@ class Recipe:
             one needs `model`, and has no place for edits of attention patterns.
         vectors: the file that `save_vectors` wrote. The program loads from it, and checks, every vector but those that
             are a difference of means, which it makes again from their texts; and every addition to a weight.
+        features: of edits of features, the file that `Dictionary.save` wrote; `model` is needed too.
         Raises ValueError, with the call that helps, where one of these is missing, and for what has no code.
         """
         from .steer.code import program
 
-        return program(self, prompt, model, flavour, vectors)
+        return program(self, prompt, model, flavour, vectors, features)
 
     def to_vllm(self, model: Model, prompt: Any = None) -> Served:
         """What TransformerLens's vLLM and Inspect backends take, and which steps they cannot do; see `steer.remote`.

@@ -25,7 +25,7 @@ from .subspace import Subspace
 _FORMAT = "mi_widgets.recipe/1"
 _INLINE_BYTES = 8192
 _PLAIN = ("amount", "low", "high", "seed", "prompt")
-_SETTINGS = {"where": "all", "spare_first": False, "everywhere": False}
+_SETTINGS = {"where": "all", "spare_first": False, "everywhere": False, "dictionary": ""}
 _TABLES = ("references", "directions", "deltas", "subspaces", "arrays")
 
 

@@ -18,19 +18,22 @@ PARTS: dict[str, tuple[str, ...]] = {
     "head": ("z", "q", "k", "v", "pattern"),
     "ffn": ("out",),
     "neuron": ("post", "pre"),
+    "feature": ("post", "pre", "ffn"),
     "weight": ("W_Q", "W_K", "W_V", "W_O", "W_gate", "W_in", "W_out"),
 }
-_INDEXED = {"head", "neuron"}
+_INDEXED = {"head", "neuron", "feature"}
 
 
 @dataclass(frozen=True, order=True)
 class Site:
     """One place in a model.
 
-    kind: `embedding`, `residual`, `head`, `ffn`, `neuron`, or `weight` for a block's matrix.
+    kind: `embedding`, `residual`, `head`, `ffn`, `neuron`, `feature` of a dictionary (SAE), or `weight` for a block's
+        matrix.
     layer: block number from 0; None for the embedding.
-    index: head or neuron number from 0 (`k` and `v` count key-value heads); None for the others.
-    part: which activation of the object, see `PARTS`; "" takes the kind's first.
+    index: head, neuron or feature number from 0 (`k` and `v` count key-value heads); None for the others.
+    part: which activation of the object, see `PARTS`; "" takes the kind's first. Of a feature, what its dictionary
+        reads: the residual stream after or before the block, or the FFN's output.
     position: token position, from 0, or from the end when negative; None means every position. Of a pattern it is the
         query's.
     key: key position of a pattern, counted in the same way; None means every key.
@@ -72,6 +75,9 @@ class Site:
             return f"L{self.layer}H{self.index}{part}{where}"
         if self.kind == "neuron":
             return f"L{self.layer}N{self.index}{where}"
+        if self.kind == "feature":
+            part = "" if self.part == "post" else f".{self.part}"
+            return f"L{self.layer}F{self.index}{part}{where}"
         if self.kind == "weight":
             return f"L{self.layer}.{self.part}"
         if self.kind == "residual":

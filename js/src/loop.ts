@@ -2,6 +2,7 @@
 
 import { filled, sameAct, sameDraft, samePicks, sameTray, sortedPicks } from "./border";
 import { lacks, placeless } from "./deed";
+import { saveSmall } from "./saved";
 import type { Line } from "./brake";
 import type { Act, BenchTraits, Draft, Kept, Message, Pick, Question, Result } from "./border";
 
@@ -14,8 +15,10 @@ export interface Model {
   on(event: string, does: () => void): void;
   off(event: string, does: () => void): void;
   /** ipywidgets' own, where that is the host: its models know whether a kernel is behind them. */
-  widget_manager?: { get_model(id: string): Promise<{ comm_live?: boolean }> };
+  widget_manager?: { get_model(id: string): Promise<Own> };
 }
+
+type Own = { comm_live?: boolean; get_state?(dropDefaults?: boolean): Record<string, unknown> };
 
 /** Other models of the page, as anywidget gives them. */
 export interface Host {
@@ -119,7 +122,6 @@ export class Loop {
     return this.gone;
   }
 
-
   /** Whether the kernel has been silent for so long that a person should know. */
   get silent(): boolean {
     return this.unanswered;
@@ -219,6 +221,7 @@ export class Loop {
 
   private async watchKernel(): Promise<void> {
     const own = await this.model.widget_manager?.get_model(this.get("key"));
+    saveSmall(own);
     const look = () => {
       this.gone = own?.comm_live === false;
       if (this.gone) this.unanswered = false;

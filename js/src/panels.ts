@@ -115,6 +115,7 @@ export class Panels {
     this.brush = new Brush(loop, (key, from) => this.light(key, from));
     loop.watch(["panels", "tokens"], () => this.show());
     loop.watch(["runnable", "error"], () => this.await());
+    loop.watchBusy(() => this.await());
     loop.watch(["picks"], () => this.mark());
     loop.signal.addEventListener("abort", () => this.frames.forEach((frame) => frame.end()));
   }
@@ -161,7 +162,8 @@ export class Panels {
 
   /** Say that a map is on its way, where one is. */
   private await(): void {
-    shown(this.waiting, !this.frames.length && this.loop.get("runnable") && !filled(this.loop.get("error")));
+    const { loop, frames } = this;
+    shown(this.waiting, !frames.length && loop.get("runnable") && !loop.lost && !filled(loop.get("error")));
   }
 
   private frame(panel: Panel): Frame {

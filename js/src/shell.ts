@@ -64,10 +64,17 @@ function keepKeys(root: HTMLElement): void {
   root.addEventListener("focusin", ({ target }) => target instanceof Element && target.setAttribute("data-lm-suppress-shortcuts", "true"));
 }
 
-/** What remains of the view without a page (mi_widgets/view/still.py) is not shown beside the view itself. */
+/** What remains of the view without a page (mi_widgets/view/still.py) is not shown beside the view, unless its maps are gone. */
 function hideStill(loop: Loop): HTMLElement {
   const still = `.mi-still-${CSS.escape(loop.get("key"))}`;
-  return h("style", {}, `${still}, .jp-OutputArea-child:has(${still}) { display: none }`);
+  const style = h("style", {});
+  const hide = () => {
+    const alone = loop.lost && !loop.get("panels").length;
+    style.textContent = alone ? "" : `${still}, .jp-OutputArea-child:has(${still}) { display: none }`;
+  };
+  loop.watchBusy(hide);
+  loop.watch(["panels"], hide);
+  return style;
 }
 
 function heading(loop: Loop, root: HTMLElement): HTMLElement {

@@ -1,5 +1,6 @@
 """Locate: which parts of a model produce a behaviour. Every method returns a Grid."""
 
+from .activating import Activating, activating
 from .causal import Cost, causal, cost
 from .direct import direct
 from .gradient import gradient
@@ -13,8 +14,10 @@ from .vocabulary import lens, lens_steps
 from .weights import ov_circuit, qk_circuit
 
 __all__ = [
+    "Activating",
     "Cost",
     "Translator",
+    "activating",
     "causal",
     "cost",
     "direct",

@@ -41,6 +41,7 @@ from ..progress import Progress, Tick, ticker
 from ..site import Site
 from ..task import METRICS, Pair, Task
 from .case import Case, cases
+from .features import dictionaries
 from .pairs import Pairs
 from .places import Places
 from .question import METHODS, OBJECTS, Question
@@ -65,7 +66,8 @@ def causal(
     """The exact effect of each cell on a task's metric.
 
     objects: heads (outputs z), q, k, v, pattern (layer × head; k and v count key-value heads), head_positions,
-        residual, ffn (× position), neurons (layer × neuron), embedding (position).
+        residual, ffn (× position), neurons (layer × neuron), features (layer × feature, of the dictionaries attached to
+        the model; part says what these read), embedding (position).
     method: denoise, noise, zero, mean or resample; see the module's text for base run and sign.
     part: "pre" (default), "mid" or "post" for the residual stream. Parallel blocks have no mid.
     sites: compute only these cells; the others stay masked. For neurons the usual way: all of them are many runs.
@@ -136,7 +138,8 @@ class _Map:
         self.model, self.metric, self.question = model, str(task.metric), question
         for site in question.sites or ():
             check_site(model, site)
-        self.case = cases(model, self.metric, question, self._names() if question.patches else [])
+        idle = question.kind == "feature"  # most of them, whose cells need no run
+        self.case = cases(model, self.metric, question, self._names() if question.patches or idle else [])
         gap, bos = (lambda pair: self.case(pair).gap), question.prepend_bos
         self.pairs = Pairs.of(model, task, question.split, question.patches, METRICS, bos, gap)
         self.axes = tuple(self.pairs.axis(name, question.kind, question.site_part) for name in question.axes)
@@ -236,6 +239,7 @@ class _Map:
         plain = {
             "method": f"causal/{question.how}",
             **self.pairs.provenance,
+            **dictionaries(self.model, question.kind),
             "base": "corrupt" if question.how == "denoise" else "clean",
         }
         if self.places is not None:

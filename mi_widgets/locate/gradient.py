@@ -40,6 +40,7 @@ from ..progress import Progress, ticker
 from ..reference import Reference
 from ..site import check_part
 from ..task import Pair, Task
+from .features import dictionaries
 from .pairs import Pairs, last_value, mean
 from .source import Means, means
 from .titles import NOUNS
@@ -60,6 +61,7 @@ OBJECTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "residual": ("residual", "pre", ("layer", "position")),
     "ffn": ("ffn", "out", ("layer", "position")),
     "neurons": ("neuron", "post", ("layer", "neuron")),
+    "features": ("feature", "post", ("layer", "feature")),
 }
 _TOKENS = 1024  # rows × positions of one batch of an integral: bounds memory
 _STEPS = {"left": 5, "midpoint": 32}
@@ -102,7 +104,7 @@ def gradient(
 
     objects: tokens (or embedding, as `causal` calls them; one number a position), heads, q, k, v (layer × head; k and v
         count key-value heads), head_positions, residual, ffn (layer × position), neurons (layer × neuron, summed over
-        positions).
+        positions), features (layer × feature, likewise; of the dictionaries attached to the model).
     base: denoise (default; the gradient at the corrupt run), noise, zero or mean (at the clean run). The gradient of
         the wrong run is another quantity, so it can't be asked for. grad_x_input has no base: it is at the clean run.
     part: pre (default), mid or post for the residual stream.
@@ -244,7 +246,7 @@ class _Estimate:
     def _folded(self, steps: Sequence[torch.Tensor], slopes: Sequence[torch.Tensor]) -> torch.Tensor:
         """Step · slope of each layer's [pos, (head,) width], summed over what is no axis of the map."""
         products = torch.stack([a.float() * b.float() for a, b in zip(steps, slopes, strict=True)])
-        if self.plan.kind != "neuron":
+        if self.plan.kind not in ("neuron", "feature"):
             products = products.sum(-1)
         cells = products.movedim(1, -1)  # [layer, (head or neuron,) pos]
         if "position" not in self.plan.axes:
@@ -305,6 +307,7 @@ class _Estimate:
                 "method": f"gradient/{plan.method}",
                 "estimate": True,
                 **pairs.provenance,
+                **dictionaries(pairs.model, plan.kind),
                 "base": "corrupt" if plan.base == "denoise" else "clean",
                 "estimates": "" if plan.base == "clean" else f"causal/{plan.base}",
                 **({"positions": pairs.places.words} if "position" in plan.axes else {}),

@@ -18,6 +18,7 @@ from ..model import Model
 from ..run import metric_name, pair_ids, pair_reader
 from ..site import Site
 from ..task import SPLITS, Pair, Task
+from .features import feature_axis
 from .places import Places
 
 _SOLVED = 1.0
@@ -153,6 +154,8 @@ class Pairs:
         """The axis `layer`, `head`, `neuron` or `position` of a map of these pairs."""
         if name == "position":
             return self.places.axis
+        if kind == "feature":
+            return feature_axis(self.model, name, part)
         count = self.model.n_layers if name == "layer" else self.model.count(Site(kind, 0, 0, part))
         if not count:
             raise ValueError(f"{self.model.name} does not say how many {name}s a layer has")

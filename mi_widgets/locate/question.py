@@ -26,6 +26,7 @@ OBJECTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "residual": ("residual", "pre", ("layer", "position")),
     "ffn": ("ffn", "out", ("layer", "position")),
     "neurons": ("neuron", "post", ("layer", "neuron")),
+    "features": ("feature", "post", ("layer", "feature")),
     "embedding": ("embedding", "out", ("position",)),
 }
 

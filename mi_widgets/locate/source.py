@@ -40,6 +40,8 @@ class Zero:
     def plans(self, model: Model, case: Case, site: Site, step: int | None) -> list[Plan]:
         """One plan."""
         length = case.base.length
+        if _is_idle(case, site):
+            return []
         shape = (1, length, 1) if site.part == "pattern" else (length, 1, 1) if site.kind == "head" else (length, 1)
         values = case.base.logits.new_zeros(shape)
         return [[put(model, site, values, case.base.clock)]]
@@ -52,7 +54,22 @@ class Other:
         """One plan; none before the first difference, or at an embedding of the same token, where nothing changes."""
         if site.position is not None and (site.position < case.first or _is_same_token(case, site)):
             return []
+        if _is_same_feature(case, site):
+            return []
         return [[_taken(model, case, case.other.seen, case.first, site)]]
+
+
+def _is_idle(case: Case, site: Site) -> bool:
+    """Whether it is a feature that is active nowhere in the base run."""
+    return site.kind == "feature" and not bool(own(case.base.seen[hook_name(site)][0], site).any())
+
+
+def _is_same_feature(case: Case, site: Site) -> bool:
+    """Whether it is a feature that is as active in the other run, from the first difference on."""
+    if site.kind != "feature":
+        return False
+    here, there = (own(run.seen[hook_name(site)][0], site)[case.first :] for run in (case.base, case.other))
+    return torch.equal(here, there)
 
 
 def _is_same_token(case: Case, site: Site) -> bool:

@@ -13,6 +13,9 @@ NOUNS = {
     ("ffn", "out"): "FFN outputs",
     ("neuron", "pre"): "Neurons before their activation function",
     ("neuron", "post"): "Neurons",
+    ("feature", "post"): "Features of the residual stream after each block",
+    ("feature", "pre"): "Features of the residual stream before each block",
+    ("feature", "ffn"): "Features of FFN outputs",
 }
 """By kind and part of a Site."""
 

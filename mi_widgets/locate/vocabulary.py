@@ -33,6 +33,7 @@ from ..model.tokens import Prompt
 from ..progress import Progress, Tick, ticker
 from ..run import Texts, checked, metric_name, reader
 from ..site import Site
+from .features import dictionaries, feature_axis
 from .translator import Translator
 
 #: objects -> (kind, part, axes); the output of a whole attention layer is no Site
@@ -42,6 +43,7 @@ OBJECTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "ffn": ("ffn", "out", ("layer", "position")),
     "heads": ("head", "z", ("layer", "head")),
     "neurons": ("neuron", "post", ("layer", "neuron")),
+    "features": ("feature", "post", ("layer", "feature")),
 }
 VALUES = ("prob", "rank", "kl", "logit_diff")
 _TOP = 5
@@ -65,11 +67,13 @@ def lens(
 ) -> Grid:
     """What the parts of a model say in tokens about a prompt; the top tokens of each cell are in `readings`.
 
-    objects: residual (after each block), attention or ffn (layer × position), heads or neurons (at the last position).
+    objects: residual (after each block), attention or ffn (layer × position), heads, neurons or features of attached
+        dictionaries (at the last position).
     value: prob (of the cell's own first token, or of `target`), rank (1 = first; of `target`, or of the model's own
         next token at that position), kl (nats, of the model's output from the cell's), logit_diff (`answer` minus
         `foil`). Components have no probabilities: prob is then the contribution to the logit of `target` (or of the
-        cell's own first token), logit_diff that to answer minus foil; neurons need a target, or answer and foil.
+        cell's own first token), logit_diff that to answer minus foil; neurons and features need a target, or answer and
+        foil.
     target: one token. recipe: the edited run is read.
     translator: maps a layer's residual to the last layer's, by `apply(layer, x)` or, as a TransformerLens
         `JacobianLens` does, by `transport(x, layer)`. The last layer is never translated. A `Translator` of other
@@ -135,8 +139,15 @@ class _Asked:
             raise ValueError(f"{self.objects} are parts of a stream and predict nothing: value is prob or logit_diff")
         if self.translator is not None:
             raise ValueError("a translator reads the residual stream, not its parts")
-        if self.objects == "neurons" and self.target is None and self.answer is None:
-            raise ValueError("name what neurons are to be read for: target=, or value='logit_diff' with answer, foil")
+        if self.many and self.target is None and self.answer is None:
+            raise ValueError(
+                f"name what {self.objects} are to be read for: target=, or value='logit_diff' with answer, foil"
+            )
+
+    @property
+    def many(self) -> bool:
+        """Whether there are too many cells for each to have its own top tokens."""
+        return self.objects in ("neurons", "features")
 
     @property
     def whole(self) -> bool:
@@ -173,6 +184,8 @@ class _Lens:
         if name == "position":
             labels = tuple(label["text"] for label in self.model.labels(self.ids))
             return Axis("position", tuple(range(len(labels))), labels)
+        if self.kind == "feature":
+            return feature_axis(self.model, name, self.part)
         count = self.model.n_layers if name == "layer" else self.model.count(Site(self.kind, 0, 0, self.part))
         return Axis(name, tuple(range(count or 0)))
 
@@ -180,10 +193,10 @@ class _Lens:
         """Read block after block of columns."""
         shape = tuple(len(axis) for axis in self.axes)
         values = np.ma.masked_all(shape, dtype=np.float32)
-        if self.asked.objects == "neurons":
-            neurons = np.ma.asarray(self._neurons())
+        if self.asked.many:
+            found = self._neurons() if self.asked.objects == "neurons" else self._features()
             self.model.check_weights(self.provenance["weights"])
-            yield self._grid(neurons, None)
+            yield self._grid(np.ma.asarray(found), None)
             return
         tops, ids = np.zeros((*shape, _TOP), np.float32), np.zeros((*shape, _TOP), np.int32)
         done = 0
@@ -287,6 +300,24 @@ class _Lens:
         assert found.neurons is not None
         return found.neurons.float().cpu().numpy()
 
+    def _features(self) -> np.ndarray:
+        """What each feature's part of the stream adds at the last position, were it carried on as it is; most are 0."""
+        model, values = self.model, np.zeros([len(axis) for axis in self.axes], np.float32)
+        own = [each for each in model.dictionaries if each.part == self.part]
+        last = family(model, "residual", "post")[-1]
+        names = [*family(model, "feature", self.part), *(each.carrier for each in own), last]
+        caught, _ = readout.streams(model, self.ids, list(dict.fromkeys(names)), self.asked.recipe)
+        for row, (dictionary, name) in enumerate(zip(own, names, strict=False)):
+            active = caught[name][-1]
+            (where,) = active.nonzero(as_tuple=True)
+            each = torch.zeros(len(where), len(active), device=active.device)
+            each[range(len(where)), where] = active[where].float()
+            writes = dictionary.change(caught[dictionary.carrier][-1:], each).to(caught[last])
+            for some, chunk in zip(where.split(readout.rows(model)), writes.split(readout.rows(model)), strict=True):
+                logits = readout.contribution(model, chunk, caught[last][-1:].expand(len(chunk), -1))
+                values[row, some.cpu().numpy()] = self._contributions(logits, logits[:, 0]).float().cpu().numpy()
+        return values
+
     def _vocabulary(self, ids: torch.Tensor) -> dict[int, dict[str, Any]]:
         """Labels of all tokens read so far; masked cells hold token 0."""
         fresh = [id_ for id_ in {0, *ids.unique().tolist()} if id_ not in self.words]
@@ -312,6 +343,7 @@ class _Lens:
                 "prompt": prompt,
                 "recipe": asked.recipe.hash if asked.recipe else "",
                 "value": asked.value,
+                **dictionaries(self.model, self.kind),
                 **({} if asked.prepend_bos is None else {"prepend_bos": asked.prepend_bos}),
                 **({"translator": type(asked.translator).__name__} if asked.translator is not None else {}),
                 **({} if self.check is None else {"last row off by": self.check}),
@@ -383,7 +415,8 @@ def _largest_gap(read: torch.Tensor, own: torch.Tensor) -> float:
     return float((read.float().log_softmax(-1) - own.log_softmax(-1)).abs().max())
 
 
-_NOUNS = {"attention": "Attention outputs", "ffn": "FFN outputs", "heads": "Heads", "neurons": "Neurons"}
+_NOUNS = {"attention": "Attention outputs", "ffn": "FFN outputs", "heads": "Heads", "neurons": "Neurons",
+          "features": "Features"}  # fmt: skip
 _SIGNS = {
     "prob": "Brighter: more probable.",
     "rank": "1: the first choice of that layer.",

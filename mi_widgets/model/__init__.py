@@ -3,10 +3,11 @@
 from .attention import Attention
 from .clock import first_difference
 from .descent import descend
+from .dictionary import Dictionary
 from .fingerprint import Fingerprint, WeightsChanged
 from .gate import Model, load
 from .hooks import Edit, addition, knock_out, put, shift
-from .places import around, family, hook_name, own, weight_input, weight_shape, writers
+from .places import around, carrying, family, hook_name, own, weight_input, weight_shape, writers
 from .plain import Addresses, place
 from .recording import Recording
 from .served import served_hook, validated
@@ -20,6 +21,7 @@ __all__ = [
     "Affine",
     "Attention",
     "Closed",
+    "Dictionary",
     "Edit",
     "Fingerprint",
     "Job",
@@ -33,6 +35,7 @@ __all__ = [
     "WeightsChanged",
     "addition",
     "around",
+    "carrying",
     "descend",
     "family",
     "first_difference",

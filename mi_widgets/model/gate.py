@@ -8,6 +8,7 @@ are shared.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -23,6 +24,8 @@ from ..reference import Reference
 from ..site import Site
 from . import attention, checkpoint, generation, hooks, places, plain, readout, recording, sweep, tensors, tokens, twin
 from .clock import Clock
+from .dictionary import Dictionary
+from .featurepoint import FeaturePoint
 from .fingerprint import Fingerprint, WeightsChanged, checksum, hooks_on, pulse
 from .hooks import Change
 from .recording import Recording
@@ -75,6 +78,7 @@ class Model:
         self.name = name or getattr(self._source.config, "_name_or_path", "") or type(self._source).__name__
         self.worker = Worker(f"mi-{self.name}", self._around)
         self._running = False
+        self._dictionaries: dict[str, Dictionary] = {}
         self._forget()
         self.do(lambda: None)
 
@@ -158,6 +162,49 @@ class Model:
         self.worker.close()
         self._forget()
 
+    # -- dictionaries ---------------------------------------------------------------------------------------------
+
+    @property
+    def dictionaries(self) -> tuple[Dictionary, ...]:
+        """The dictionaries (SAEs) whose features are objects of this model, by layer."""
+        return tuple(sorted(self._dictionaries.values(), key=lambda own: (own.layer, own.part)))
+
+    def attach(self, dictionary: Dictionary) -> Dictionary:
+        """Make a dictionary's features objects of this model, in place of another that reads the same activation.
+
+        Nothing of the model changes, and a dictionary costs nothing until its features are asked for. Raises
+        ValueError where it does not fit.
+        """
+        if not isinstance(dictionary, Dictionary):
+            raise TypeError(f"attach takes a Dictionary, see mi.Dictionary.load(); not {dictionary!r:.80}")
+        return self.do(lambda: self._attach(dictionary))
+
+    def _attach(self, dictionary: Dictionary) -> Dictionary:
+        if dictionary.width != self.d_model or dictionary.layer >= self.n_layers:
+            raise ValueError(
+                f"{dictionary!r} reads {dictionary.width} numbers after layer {dictionary.layer}; {self.name} has "
+                f"d_model {self.d_model} and layers 0 to {self.n_layers - 1}"
+            )
+        if dictionary.carrier not in self.points:
+            raise ValueError(f"{dictionary!r} reads what {self.name} does not have")
+        trained, own = dictionary.card.get("weights"), self.weights
+        if trained and trained != own:
+            warnings.warn(f"{dictionary!r} was trained on weights {trained}, {self.name} has {own}", stacklevel=4)
+        there = dictionary.to(next(self.twin.original_model.parameters()))
+        self._dictionaries[dictionary.carrier] = there
+        self._kept.clear()
+        self._place(there)
+        return there
+
+    def _place(self, dictionary: Dictionary) -> None:
+        point = FeaturePoint(self.points[dictionary.carrier], dictionary)
+        self.points[point.name] = point
+
+    def dictionary(self, site: Site) -> Dictionary:
+        """The dictionary that a feature's Site is in; ValueError where there is none."""
+        places.check_site(self, site)
+        return self._dictionaries[places.carrier(places.hook_name(site))]
+
     # -- work -----------------------------------------------------------------------------------------------------
 
     def do(self, work: Callable[[], T], stop: Event | None = None) -> T:
@@ -198,6 +245,8 @@ class Model:
             self._forget()
             self._twin = twin.boot(self._source, self.tokenizer, self.name)
             self.points = dict(self.twin.hook_dict)
+            for dictionary in self.dictionaries:
+                self._place(dictionary)
             self._copied = twin.copied(self._source, self.twin)
             self._copied_sum = checksum(self._copied)
             twin.before_each_block(self.twin, self.worker.check)
@@ -266,7 +315,7 @@ class Model:
         return self.points.keys()
 
     def count(self, site: Site) -> int | None:
-        """How many heads (key-value heads for `k` and `v`) or neurons a layer has; None when it is not known.
+        """How many heads (key-value heads for `k` and `v`), neurons or features a layer has; None if not known.
 
         Raises ValueError for the neurons of a mixture of experts.
         """
@@ -275,6 +324,9 @@ class Model:
             return grouped or self.n_heads
         if site.kind == "neuron" and self.has_experts:
             raise ValueError(f"{self.name} is a mixture of experts: its blocks have no one set of neurons")
+        if site.kind == "feature":
+            own = self._dictionaries.get(places.carrier(places.hook_name(site)))
+            return own.size if own else None
         return getattr(self.twin.cfg, "d_mlp", None) if site.kind == "neuron" else None
 
     @property
@@ -288,7 +340,7 @@ class Model:
 
     def width(self, site: Site) -> int:
         """How many numbers a site has at one position."""
-        if site.kind == "neuron":
+        if site.kind in ("neuron", "feature"):
             return 1
         return self.twin.cfg.d_head if site.kind == "head" else self.d_model
 

@@ -17,8 +17,9 @@ from ..direction import Direction
 from ..intervention import Condition, Intervention, Recipe
 from ..site import Site
 from .clock import Clock, Span, absolute, columns_of, first_difference, key_of, outside, refuse_outside
+from .dictionary import Dictionary
 from .operations import FUNCTIONS, Function
-from .places import MID, around, check_site, hook_name, weight_input, weight_shape, writers
+from .places import MID, around, carrying, check_site, hook_name, weight_input, weight_shape, writers
 
 if TYPE_CHECKING:
     from .gate import Model
@@ -171,10 +172,12 @@ def _compile(model: Model, step: Intervention, clock: Clock) -> list[Edit]:
     first = 0
     if step.prompt is not None and clock.bare and clock.ids is not None:
         first = first_difference(clock.ids, model.ids(step.prompt)[0].tolist())
+    if step.dictionary and step.dictionary != (own := model.dictionary(step.site)).hash:
+        raise ValueError(f"{step}: made with the dictionary {step.dictionary}, {model.name} has {own!r} there")
     function, span = FUNCTIONS[step.op](model, step, clock), (step.where, int(step.spare_first))
     if clock.length == 1 and step.spare_first and not clock.grows:
         raise ValueError(f"{step} touches nothing: position 0 is spared, and the prompt has one token")
-    edit = _at(step.site, function, clock, step.strength, first, span, row=step.op == "knock_out")
+    edit = _at(model, step.site, function, clock, step.strength, first, span, row=step.op == "knock_out")
     return [replace(edit, hook=hook, layer=layer) for hook, layer in writers(model)] if step.everywhere else [edit]
 
 
@@ -238,6 +241,7 @@ _EVERYWHERE: Span = ("all", 0)
 
 
 def _at(
+    model: Model,
     site: Site,
     function: Function,
     clock: Clock,
@@ -249,7 +253,11 @@ def _at(
     """An edit of a site by a function of what is there.
 
     first: before this position it puts what is there. row: of a pattern's key, the whole row of keys is edited.
+    A feature is edited where its dictionary reads it.
     """
+    start = _start(site, clock, first, span)
+    if site.kind == "feature":
+        function, site = _through(model.dictionary(site), site.index or 0, function), carrying(site)
 
     def change(x: torch.Tensor) -> torch.Tensor:
         width = x.shape[2 if site.part == "pattern" else 1]
@@ -272,7 +280,20 @@ def _at(
             out[place][..., key] = new[..., key]
         return out
 
-    return Edit(hook_name(site), -1 if site.layer is None else site.layer, change, _start(site, clock, first, span))
+    return Edit(hook_name(site), -1 if site.layer is None else site.layer, change, start)
+
+
+def _through(dictionary: Dictionary, index: int, function: Function) -> Function:
+    """A function of one feature's activations [..., 1] as one of what its dictionary reads [..., d_model]."""
+
+    def change(x: torch.Tensor, positions: range) -> torch.Tensor:
+        active = dictionary.encode(x)
+        own = active[..., index : index + 1]
+        by = torch.zeros_like(active)
+        by[..., index : index + 1] = function(own, positions) - own
+        return x + dictionary.change(x, by).to(x)
+
+    return change
 
 
 def _place(site: Site, columns: slice) -> tuple[slice, ...]:
@@ -308,7 +329,7 @@ def put(model: Model, site: Site, values: torch.Tensor, clock: Clock, first: int
         part = slice(positions.start, positions.stop)
         return (values[part] if rows is None else values[rows, part]).to(x).expand_as(x)
 
-    return _at(site, function, clock, first=first)
+    return _at(model, site, function, clock, first=first)
 
 
 def knock_out(model: Model, site: Site, pairs: Sequence[tuple[int, int]], clock: Clock) -> Edit:
@@ -322,7 +343,7 @@ def knock_out(model: Model, site: Site, pairs: Sequence[tuple[int, int]], clock:
                 out[:, :, query - positions.start, key] = 0
         return out
 
-    return _at(site, function, clock, first=min(query for query, _ in pairs))
+    return _at(model, site, function, clock, first=min(query for query, _ in pairs))
 
 
 @contextmanager

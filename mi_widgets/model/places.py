@@ -16,6 +16,8 @@ from transformer_lens.model_bridge.generalized_components.position_embeddings_at
 )
 
 from ..site import Site
+from .dictionary import CARRIERS
+from .featurepoint import TAIL
 
 if TYPE_CHECKING:
     from .gate import Model
@@ -35,6 +37,7 @@ _NAMES = {
     ("ffn", "out"): "blocks.{layer}.hook_mlp_out",
     ("neuron", "post"): "blocks.{layer}.mlp.hook_post",
     ("neuron", "pre"): "blocks.{layer}.mlp.hook_pre",
+    **{("feature", part): f"{carrier}{TAIL}" for part, carrier in CARRIERS.items()},  # a FeaturePoint
     ("weight", "W_Q"): "blocks.{layer}.attn.q.hook_out",
     ("weight", "W_K"): "blocks.{layer}.attn.k.hook_out",
     ("weight", "W_V"): "blocks.{layer}.attn.v.hook_out",
@@ -53,10 +56,39 @@ def hook_name(site: Site) -> str:
 
 
 def family(model: Model, kind: str, part: str, layers: Iterable[int] | None = None) -> list[str]:
-    """The hook names of one kind of activation, layer by layer (None: all); the embedding has one."""
+    """The hook names of one kind of activation, layer by layer; the embedding has one.
+
+    layers: None for all that have it, of features those with a dictionary.
+    """
     name = _NAMES[kind, part]
+    if kind == "feature" and layers is None:
+        layers = featured(model, part)
     every = range(model.n_layers if "{layer}" in name else 1) if layers is None else layers
     return [name.format(layer=layer) for layer in every]
+
+
+def featured(model: Model, part: str) -> list[int]:
+    """The layers with a dictionary that reads this part; ValueError where there is none."""
+    layers = sorted(own.layer for own in model.dictionaries if own.part == part)
+    if not layers:
+        raise ValueError(
+            f"{model.name} has no dictionary of {part!r} attached, so it has no such features: "
+            "model.attach(mi.Dictionary.load(folder)); without a folder that is the default model's own"
+        )
+    return layers
+
+
+def carrying(site: Site) -> Site:
+    """The place that a feature's dictionary reads, at the feature's position; other sites as they are."""
+    if site.kind != "feature":
+        return site
+    kind, part = ("ffn", "out") if site.part == "ffn" else ("residual", site.part)
+    return Site(kind, site.layer, None, part, site.position)
+
+
+def carrier(name: str) -> str:
+    """The hook that features are read from and edited at; other names as they are."""
+    return name.removesuffix(TAIL)
 
 
 def around(mid: str) -> tuple[str, str]:
@@ -89,6 +121,8 @@ def rebuilt(block: Any) -> bool:
 def check_site(model: Model, site: Site) -> None:
     """Refuse a site that this model does not have, with what it has."""
     name = hook_name(site)
+    if site.kind == "feature" and site.layer not in (layers := featured(model, site.part)):
+        raise ValueError(f"{site}: no dictionary is attached there, but to layer {', '.join(map(str, layers))}")
     if site.layer is not None and site.layer >= model.n_layers:
         raise ValueError(f"{site}: this model has layers 0 to {model.n_layers - 1}")
     if name not in model.hook_names:

@@ -27,7 +27,7 @@ def served_hook(model: Model, site: Site, only_adds: bool) -> str:
     """
     check_site(model, site)
     layer = site.layer or 0
-    if site.kind in ("head", "neuron", "weight"):
+    if site.kind in ("head", "neuron", "feature", "weight"):
         raise NoPlace(
             f"the engine has no hook for a {site.kind}, which its fused kernels do not show; mi.bake may do it"
         )

@@ -115,6 +115,8 @@ class Tensors:
             gated = f"blocks.{layer}.mlp.gate.hook_out" in self.model.points
             pre = "W_gate" if gated else "W_in"
             self._read(layer, "W_out", own, change) if part == "post" else self._make(layer, pre, own, change)
+        elif kind == "feature":
+            raise NoPlace("a feature's activation is not linear in what its dictionary reads: no weight holds it")
         elif part == "z":
             self._read(layer, "W_O", own, change)
         elif part in _HEADS:

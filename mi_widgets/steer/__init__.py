@@ -5,6 +5,7 @@ from .bake import Baked, bake
 from .contrast import add, contrast, head_contrast
 from .control_vector import control_vector
 from .edit import background, edit
+from .feature import feature
 from .function_vector import function_vector
 from .gate import firing, scores, threshold
 from .reading import reading
@@ -20,6 +21,7 @@ __all__ = [
     "contrast",
     "control_vector",
     "edit",
+    "feature",
     "firing",
     "function_vector",
     "head_contrast",

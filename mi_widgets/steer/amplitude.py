@@ -3,7 +3,8 @@ another prompt, or cut attention between positions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace as replace_field
 
 from ..intervention import Intervention, Recipe
 from ..reference import Reference
@@ -106,4 +107,13 @@ def _each(selection: Selection | Iterable[Site], edit) -> Recipe:  # type: ignor
     if not sites:
         raise ValueError("nothing is selected: pick at least one cell, for instance grid.select(top=8)")
     provenance = selection.provenance if isinstance(selection, Selection) else {}
-    return Recipe(tuple(edit(site) for site in sites), dict(provenance))
+    known = provenance.get("dictionaries") or {}
+    steps = (edit(site) for site in sites)
+    return Recipe(tuple(_bound(step, known) for step in steps), dict(provenance))
+
+
+def _bound(step: Intervention, dictionaries: Mapping[str, str]) -> Intervention:
+    """A step that knows which dictionary its feature is one of."""
+    if step.site.kind != "feature":
+        return step
+    return replace_field(step, dictionary=str(dictionaries.get(f"{step.site.layer}.{step.site.part}", "")))

@@ -73,7 +73,7 @@ def _joined(axes: Sequence[GridAxis], parts: Sequence[str]) -> str:
     return ".".join(parts)
 
 
-_LETTERS = {"layer": "L", "head": "H", "neuron": "N"}
+_LETTERS = {"layer": "L", "head": "H", "neuron": "N", "feature": "F"}
 
 
 def _places(grid: Grid, axes: Sequence[GridAxis]) -> list[tuple[int, ...]]:

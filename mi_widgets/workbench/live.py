@@ -61,6 +61,8 @@ class Live(Loop):
     instruments: tuple[Instrument, ...] = ()
 
     _job: Job | None = None
+    _settled: threading.Event
+    """Set when the page has been told how `_job` ended."""
     arranges = False
     """Whether panels are changing under the picks, which are not a person's for a moment."""
     most_tokens = 2048
@@ -416,6 +418,7 @@ class Live(Loop):
         with contextlib.suppress(Stopped, CancelledError):
             try:
                 if self._job is not None:
+                    self._settled.wait()  # what the page is told of the job's end comes after the end
                     self._job.future.result()
             except KeyboardInterrupt:
                 self.stop()
@@ -468,17 +471,23 @@ class Live(Loop):
         except Closed:
             self.status = "closed"
             raise
-        job.future.add_done_callback(lambda future: self._settle(job, fix))
+        self._settled = settled = threading.Event()
+        job.future.add_done_callback(lambda future: self._settle(job, fix, settled))
         return job
 
     def _do(self, work: Callable[[], None]) -> None:
         self.status = "running"
         work()
 
-    def _settle(self, job: Job, fix: str) -> None:
+    def _settle(self, job: Job, fix: str, settled: threading.Event) -> None:
         """Say how a job ended, unless a newer one has begun."""
-        if job is not self._job:
-            return
+        try:
+            if job is self._job:
+                self._say_how(job, fix)
+        finally:
+            settled.set()
+
+    def _say_how(self, job: Job, fix: str) -> None:
         failure = None if job.future.cancelled() else job.future.exception()
         if self._model.worker.closed:
             self._rest("closed")

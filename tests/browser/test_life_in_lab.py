@@ -26,6 +26,11 @@ CELLS = [
     "view = mi.AttentionView(model, tiny.CLEAN, directions={})\nview",
     "view.wait(); print(view.picks, len(view.session.rows), view.status)",
 ]
+LARGE = [
+    CELLS[0],
+    "ids = [tiny.tokenizer()(tiny.CLEAN).input_ids[n % 6] for n in range(250)]\n"
+    "view = mi.AttentionView(model, ids, directions={})\nview.wait()\nview",
+]
 READ = re.compile(r"\[\d+\]")
 
 
@@ -108,6 +113,31 @@ def test_a_reopened_copy_shows_what_remains(
         assert len(remains.first.get_attribute("alt") or "") >= 20
         expect(page.locator(".jp-OutputArea table").first).to_contain_text("strongest cells")
         expect(page.locator(".jp-OutputArea i", has_text="llama")).to_have_count(0)
+        shoot(page, request)
+
+
+def test_a_map_that_would_swell_the_notebook_stays_behind_and_its_picture_is_kept(
+    lab: Lab, browser: Browser, request: pytest.FixtureRequest
+) -> None:
+    file = lab.folder / "large.ipynb"
+    with watched(browser) as page:
+        notebook = lab.open(page, "large", LARGE)
+        for number in range(2):
+            notebook.run(number)
+        expect(notebook.view(1).root.locator("[data-panel]").first).to_be_visible(timeout=LONG_MS)
+        before = file.stat().st_mtime_ns
+        page.keyboard.press("Control+S")
+        while file.stat().st_mtime_ns == before:
+            page.wait_for_timeout(100)
+        assert file.stat().st_size < MOST
+        page.reload()
+        expect(notebook.view(1).root.locator("[data-panel]").first).to_be_visible(timeout=LONG_MS)
+        expect(page.locator(".mi-still")).to_be_hidden()
+    (lab.folder / "large2.ipynb").write_text(file.read_text())
+    with watched(browser) as page:
+        page.goto(f"http://127.0.0.1:{lab.port}/lab/tree/large2.ipynb?token={lab.token}&reset")
+        expect(page.get_by_test_id("lost")).to_be_visible(timeout=LONG_MS)
+        expect(page.locator(".mi-still img")).to_be_visible()
         shoot(page, request)
 
 

@@ -26,6 +26,7 @@ def program(
     model: Any = None,
     flavour: str = "transformer_lens",
     vectors: str | Path | None = None,
+    features: str | Path | None = None,
 ) -> str:
     """The program: load the model, build the hooks, run before and after, print what changed; see `Recipe.code`."""
     if flavour not in _FLAVOURS:
@@ -36,9 +37,9 @@ def program(
                 "plain Hugging Face code needs the model, whose modules it names: "
                 "recipe.code(model=model, flavour='huggingface')"
             )
-        return TransformerLens(recipe, prompt, vectors).text()
+        return TransformerLens(recipe, prompt, vectors, features=features).text()
     model = Model.of(model)
     recipe = recipe.made_in(model)
     if flavour == "huggingface":
-        return HuggingFace(recipe, prompt, vectors, model).text()
-    return TransformerLens(recipe, prompt, vectors, model).text()
+        return HuggingFace(recipe, prompt, vectors, model, features).text()
+    return TransformerLens(recipe, prompt, vectors, model, features).text()

@@ -58,9 +58,14 @@ class HuggingFace(Program):
     """A recipe for forward hooks of modules."""
 
     def __init__(
-        self, recipe: Recipe, prompt: str | Sequence[int] | None, vectors: str | Path | None, model: Model
+        self,
+        recipe: Recipe,
+        prompt: str | Sequence[int] | None,
+        vectors: str | Path | None,
+        model: Model,
+        features: str | Path | None = None,
     ) -> None:
-        super().__init__(recipe, prompt, vectors, model)
+        super().__init__(recipe, prompt, vectors, model, features)
         self.model, self._addresses = model, Addresses(model)
         for step in self.steps:
             if step.site.part == "pattern":

@@ -18,10 +18,12 @@ import numpy as np
 from ...delta import Delta
 from ...direction import Direction
 from ...intervention import Condition, Intervention, Recipe
-from ...model import Model
+from ...model import Model, carrying
 from ...recipefile import digest
 from ...reference import Reference
 from ...site import Site
+from .features import dictionary_of
+from .features import source as of_features
 from .helpers import SHARED, imports, needed
 
 _DTYPES = ("float32", "bfloat16", "float16", "float64")
@@ -42,6 +44,7 @@ class Program(ABC):
         prompt: str | Sequence[int] | None,
         vectors: str | Path | None,
         model: Model | None = None,
+        features: str | Path | None = None,
     ) -> None:
         known = recipe.provenance
         self.prompt = _prompt(known.get("prompt", "The capital of France is") if prompt is None else prompt)
@@ -52,7 +55,7 @@ class Program(ABC):
         self.dtype = known.get("dtype", "float32")
         if self.dtype not in _DTYPES:
             raise ValueError(f"the recipe names the dtype {self.dtype!r:.40}; models come in {', '.join(_DTYPES)}")
-        self.vectors = vectors
+        self.vectors, self.features = vectors, features
         self.steps = sorted((step for step in recipe.interventions if step.strength != 0), key=_turn)
         later = [step for step in recipe.interventions if step.where == "generated"]
         if later:
@@ -65,7 +68,10 @@ class Program(ABC):
         self.directions = list(dict.fromkeys([*(s.direction for s in self.steps if s.direction), *gates]))
         self.deltas = list(dict.fromkeys(step.delta for step in self.steps if step.delta))
         self.subspaces = list(dict.fromkeys(step.subspace for step in self.steps if step.subspace))
-        self.references = list(dict.fromkeys(s.reference for s in self.steps if s.reference and s.op == "mean"))
+        featured = [step for step in self.steps if step.site.kind == "feature"]
+        self.dictionary = dictionary_of(featured, model, features) if featured else None
+        plain = [step for step in self.steps if step not in featured]
+        self.references = list(dict.fromkeys(s.reference for s in plain if s.reference and s.op == "mean"))
         self.others = list(dict.fromkeys(other for step in self.steps if (other := _other(step)) is not None))
 
     def text(self) -> str:
@@ -73,7 +79,8 @@ class Program(ABC):
         head = "\n".join(["torch.set_grad_enabled(False)", *self.loading(), f"prompt = {self.prompt!r}"])
         lines = [f"tokens = {self.tokens(self.prompt)}", *self._values(), *self._hooks(), "", *self._run()]
         body = "\n".join(lines)
-        functions = needed(f"{head}\n{body}", {**self.helpers(), **SHARED})
+        own = {} if self.dictionary is None else of_features(self.dictionary, str(self.features))
+        functions = needed(f"{head}\n{body}", {**self.helpers(), **SHARED, **own})
         code = "\n".join([head, "", *functions, "", body]) if functions else f"{head}\n{body}"
         return "\n".join([*imports(code), code.replace("\n\n\n\n", "\n\n\n")]) + "\n"
 
@@ -127,6 +134,13 @@ class Program(ABC):
         """A text as `encode` takes it."""
         return repr(text)
 
+    def _place(self, site: Site) -> str:
+        """Where what a step edits is: of a feature, what its dictionary reads."""
+        return self.place(carrying(site))
+
+    def _index(self, site: Site) -> str:
+        return "" if site.kind == "feature" else self.index(site)
+
     # -- values -------------------------------------------------------------------------------------------------------
 
     def tokens(self, prompt: str | list[int]) -> str:
@@ -146,7 +160,8 @@ class Program(ABC):
         if self.deltas or self.subspaces or not all(_has_texts(d) or d.tokens for d in self.directions):
             lines = [f"arrays = load_file({str(self.vectors)!r})", *lines]
         for number, reference in enumerate(self.references):
-            places = self._places(step for step in self.steps if step.reference == reference and step.op == "mean")
+            steps = [step for step in self.steps if step.reference == reference and step.op == "mean"]
+            places = self._places(step for step in steps if step.site.kind != "feature")
             lines += [f"first{number}, rest{number} = means({self._listed(reference.texts)}, {places})"]
         for number, other in enumerate(self.others):
             places = self._places(step for step in self.steps if _other(step) == other)
@@ -182,7 +197,7 @@ class Program(ABC):
         return f"draw({self._listed(reference.texts)}, {seed})"
 
     def _places(self, steps: Any) -> str:
-        return f"[{', '.join(sorted({self.place(step.site) for step in steps}))}]"
+        return f"[{', '.join(sorted({self._place(step.site) for step in steps}))}]"
 
     def _listed(self, texts: Sequence[str]) -> str:
         return f"[{', '.join(map(self.literal, texts))}]"
@@ -215,13 +230,13 @@ class Program(ABC):
         strength = "" if step.strength == 1 else f", {step.strength!r}"
         if step.delta is not None:
             (source,) = self._source(step)
-            return [f"({self.place(step.site)}, reading({source}, {self._addition(step, step.delta)}))"]
+            return [f"({self._place(step.site)}, reading({source}, {self._addition(step, step.delta)}))"]
         changes = [(self._at(step, positions), change) for positions, change in self._changes(step)]
         made = [f"edit(np.s_[{at}], {change}{strength})" for at, change in changes]
         if step.everywhere:
             return [f"*((place, {hook}) for place in writers)" for hook in made]
         if step.site.part != "mid":
-            return [f"({self.place(step.site)}, {hook})" for hook in made]
+            return [f"({self._place(step.site)}, {hook})" for hook in made]
         entered, added = self.around(step.site)
         return [f"({added}, reading({entered}, mid({hook})))" for hook in made]
 
@@ -239,7 +254,7 @@ class Program(ABC):
 
     def _at(self, step: Intervention, positions: str) -> str:
         """Which part of an activation [batch, pos, ...], or of a pattern, a step edits."""
-        index = self.index(step.site)
+        index = self._index(step.site)
         if step.site.part != "pattern":
             return ", ".join([":", positions, *([index] if index else [])])
         key = [] if step.site.key is None or step.op == "knock_out" else [str(step.site.key)]
@@ -253,6 +268,11 @@ class Program(ABC):
         return [(positions, self._change(step, positions))]
 
     def _change(self, step: Intervention, positions: str) -> str:
+        """What a step does to what is there; of a feature, to its activation."""
+        change = self._plain_change(step, positions)
+        return change if step.site.kind != "feature" else f"feature({step.site.index}, {change})"
+
+    def _plain_change(self, step: Intervention, positions: str) -> str:
         vector = self._name(step.direction) if step.direction else ""
         if step.op in ("replace", "resample", "swap"):
             there = self._there(step, positions)
@@ -273,15 +293,21 @@ class Program(ABC):
 
     def _there(self, step: Intervention, positions: str) -> str:
         """What is at a step's place in another run, whose text may be longer when it was drawn."""
-        there = f"other{self.others.index(_other(step) or '')}[{self.place(step.site)}]"
+        there = f"other{self.others.index(_other(step) or '')}[{self._place(step.site)}]"
         cut = "[:, :, :tokens.shape[1], :tokens.shape[1]]" if step.site.part == "pattern" else "[:, :tokens.shape[1]]"
-        return f"{there}{cut if step.op == 'resample' else ''}[{self._at(step, positions)}]"
+        taken = f"{there}{cut if step.op == 'resample' else ''}[{self._at(step, positions)}]"
+        return f"active({taken})[..., [{step.site.index}]]" if step.site.kind == "feature" else taken
 
     def _mean(self, step: Intervention) -> list[tuple[str, str]]:
         """A mean has its own value at position 0."""
         assert step.reference is not None
-        number, position = self.references.index(step.reference), step.site.position
-        first, rest = f"first{number}", f"rest{number}"
+        position = step.site.position
+        if step.site.kind == "feature":
+            made = f"feature_means({self._listed(step.reference.texts)}, {self._place(step.site)}, {step.site.index})"
+            first, rest = f"{made}[0]", f"{made}[1]"
+        else:
+            number = self.references.index(step.reference)
+            first, rest = f"first{number}", f"rest{number}"
         if position is None:
             taken = [] if step.spare_first else [("0", first)]
             taken += [("1:", rest)]
@@ -289,9 +315,12 @@ class Program(ABC):
             taken = [(str(position), f"({first} if tokens.shape[1] == {-position} else {rest})")]
         else:
             taken = [(str(position), rest if position else first)]
-        index = self.index(step.site)
-        own = f"[{self.place(step.site)}]" + (index and f"[{index}]")
-        return [(place, f"lambda x: {mean}{own}") for place, mean in taken]
+        if step.site.kind == "feature":
+            own = f"feature({step.site.index}, lambda a, mean={{}}: a * 0 + mean)"
+            return [(place, own.format(mean)) for place, mean in taken]
+        index = self._index(step.site)
+        part = f"[{self._place(step.site)}]" + (index and f"[{index}]")
+        return [(place, f"lambda x: {mean}{part}") for place, mean in taken]
 
     def _name(self, direction: Direction) -> str:
         return f"v{self.directions.index(direction)}"
