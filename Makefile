@@ -24,8 +24,10 @@ setup-tests:
 test: setup-tests lint  ## every check and every test
 	@echo "Python tests: the quick ones (about 4 min)"
 	@$(OFFLINE) $(BIN)/python -m pytest -q -m "$(QUICK)" -n auto --maxprocesses=4
-	@echo "Python tests: slow ones, browsers and notebooks (about 30 min)"
-	@$(OFFLINE) $(BIN)/python -m pytest -q -m "not ($(QUICK))"
+	@echo "Python tests: slow ones and notebooks (about 6 min)"
+	@$(OFFLINE) $(BIN)/python -m pytest -q -m "(slow or notebook) and not browser" -n auto --maxprocesses=2
+	@echo "Python tests: browsers (about 22 min)"
+	@$(OFFLINE) $(BIN)/python -m pytest -q -m browser
 
 test-quick: setup-tests lint  ## the same without slow tests, browsers and notebooks, under 3 min
 	@echo "Python tests: the quick ones (about 2 min)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -32,16 +32,16 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @contextmanager
-def watched(browser: Browser, hosts_own: str = "") -> Iterator[Page]:
+def watched(browser: Browser, hosts_own: Sequence[str] = ()) -> Iterator[Page]:
     """A page in which every request beyond this machine, and every error in the console, fails the test.
 
-    hosts_own: words of an error that the host makes without us.
+    hosts_own: words of errors that the host makes without us.
     """
     page = browser.new_page(viewport={"width": 1440, "height": 1100})
     strangers: list[str] = []
     errors: list[str] = []
     page.on("request", lambda r: strangers.append(r.url) if not _is_here(r.url) else None)
-    page.on("pageerror", lambda e: errors.append(str(e)) if not hosts_own or hosts_own not in str(e) else None)
+    page.on("pageerror", lambda e: errors.append(str(e)) if not any(words in str(e) for words in hosts_own) else None)
     yield page
     page.close()
     assert strangers == []

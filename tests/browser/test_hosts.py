@@ -41,7 +41,7 @@ def _(view):
 @pytest.fixture(scope="module")
 def notebook(lab: Lab, browser: Browser) -> Iterator[Page]:
     """The cells in Notebook 7, run, on the server that JupyterLab uses as well."""
-    with watched(browser, hosts_own="reading 'schema'") as page:
+    with watched(browser, hosts_own=("reading 'schema'", "'filebrowser:open-path' not registered")) as page:
         lab.write("seven", CELLS)
         page.goto(f"http://127.0.0.1:{lab.port}/notebooks/seven.ipynb?token={lab.token}")
         indicator = page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")
