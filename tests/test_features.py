@@ -151,6 +151,7 @@ def test_an_edit_moves_the_stream_by_the_feature_alone_and_keeps_the_error(featu
     index = int(active[1:].sum(0).argmax())
     recipe = mi.Selection((mi.Site("feature", own.layer, index),)).scale(3.0)
     expected = x + (2.0 * active[:, index])[:, None] * own.decoder[index]
+    expected[0] = x[0]  # on which no dictionary is trained
     found = mi.run(model, tiny.CLEAN, recipe)
     put = model.do(lambda: model.forward(model.ids(tiny.CLEAN), [(own.carrier, lambda y, hook: expected[None])]))
     assert torch.allclose(found.logits, put[0], atol=1e-5)
@@ -189,6 +190,23 @@ def test_a_causal_map_of_features_is_that_of_plain_edits(featured: Any) -> None:
         logits = model.do(lambda x=x: model.forward(model.ids(pair.corrupt), [(own.carrier, lambda y, hook: x[None])]))
         assert abs(float(grid.values[0, index]) - (small.difference(logits[0]) - base)) < 1e-4
     assert grid.provenance["dictionaries"] == {f"{own.layer}.post": own.hash}
+
+
+@pytest.mark.parametrize("method", ["zero", "mean"])
+def test_switching_a_feature_off_leaves_position_0(featured: Any, method: str) -> None:
+    model, own, small = featured
+    pair = small.pair
+    grid = mi.locate.causal(model, pair, "features", method, progress=False)
+    clean = stream(model, pair.clean, own)
+    here = own.encode(clean)
+    runs = [own.encode(stream(model, text, own)) for text in (pair.clean, pair.corrupt)]
+    there = torch.zeros_like(here) if method == "zero" else torch.stack(runs).mean(0)
+    base = mi.run(model, pair.clean).metric(pair.answer, pair.foil)
+    for index in here.sum(0).topk(5).indices.tolist():
+        x = clean.clone()
+        x[1:] += (there - here)[1:, index, None] * own.decoder[index]
+        logits = model.do(lambda x=x: model.forward(model.ids(pair.clean), [(own.carrier, lambda y, hook: x[None])]))
+        assert abs(float(grid.values[0, index]) - (small.difference(logits[0]) - base)) < 1e-4
 
 
 def test_features_that_are_as_active_in_both_runs_cost_nothing(featured: Any) -> None:
@@ -279,7 +297,7 @@ def test_code_for_features_gives_the_same_numbers(small: Tiny, tmp_path: Path, k
         recipe.code(tiny.CLEAN, model)
     program = recipe.code(tiny.CLEAN, model, features=own.save(tmp_path / "sae.safetensors"))
     hooks, logits = _executed(program, model)
-    assert len(hooks) == 5
+    assert len(hooks) == 4
     assert torch.allclose(logits, mi.run(model, tiny.CLEAN, recipe).logits[-1], atol=1e-4)
     model.close()
 

@@ -67,7 +67,8 @@ def causal(
 
     objects: heads (outputs z), q, k, v, pattern (layer × head; k and v count key-value heads), head_positions,
         residual, ffn (× position), neurons (layer × neuron), features (layer × feature, of the dictionaries attached to
-        the model; part says what these read), embedding (position).
+        the model; part says what these read; position 0, on which no dictionary is trained, is left), embedding
+        (position).
     method: denoise, noise, zero, mean or resample; see the module's text for base run and sign.
     part: "pre" (default), "mid" or "post" for the residual stream. Parallel blocks have no mid.
     sites: compute only these cells; the others stay masked. For neurons the usual way: all of them are many runs.

@@ -104,7 +104,7 @@ def gradient(
 
     objects: tokens (or embedding, as `causal` calls them; one number a position), heads, q, k, v (layer × head; k and v
         count key-value heads), head_positions, residual, ffn (layer × position), neurons (layer × neuron, summed over
-        positions), features (layer × feature, likewise; of the dictionaries attached to the model).
+        positions), features (layer × feature, summed over positions but 0; of the dictionaries attached to the model).
     base: denoise (default; the gradient at the corrupt run), noise, zero or mean (at the clean run). The gradient of
         the wrong run is another quantity, so it can't be asked for. grad_x_input has no base: it is at the clean run.
     part: pre (default), mid or post for the residual stream.
@@ -250,7 +250,7 @@ class _Estimate:
             products = products.sum(-1)
         cells = products.movedim(1, -1)  # [layer, (head or neuron,) pos]
         if "position" not in self.plan.axes:
-            cells = cells.sum(-1)
+            cells = cells[..., int(self.plan.kind == "feature") :].sum(-1)  # features are not edited at position 0
         return cells if "layer" in self.plan.axes else cells[0]
 
     def _through_softmax(self, pair: Pair, ids: torch.Tensor, source: torch.Tensor) -> torch.Tensor:

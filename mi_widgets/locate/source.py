@@ -43,8 +43,7 @@ class Zero:
         if _is_idle(case, site):
             return []
         shape = (1, length, 1) if site.part == "pattern" else (length, 1, 1) if site.kind == "head" else (length, 1)
-        values = case.base.logits.new_zeros(shape)
-        return [[put(model, site, values, case.base.clock)]]
+        return [[_put(model, case, site, case.base.logits.new_zeros(shape))]]
 
 
 class Other:
@@ -59,9 +58,17 @@ class Other:
         return [[_taken(model, case, case.other.seen, case.first, site)]]
 
 
+def _put(model: Model, case: Case, site: Site, values: torch.Tensor) -> Edit:
+    """Values [pos, ...] at a site. A feature keeps what it has at position 0, on which no dictionary is trained."""
+    if site.kind != "feature" or site.position is not None:
+        return put(model, site, values, case.base.clock)
+    kept = own(case.base.seen[hook_name(site)][0], site)[:1]
+    return put(model, site, torch.cat([kept, values[1:].to(kept)]), case.base.clock, first=1)
+
+
 def _is_idle(case: Case, site: Site) -> bool:
-    """Whether it is a feature that is active nowhere in the base run."""
-    return site.kind == "feature" and not bool(own(case.base.seen[hook_name(site)][0], site).any())
+    """Whether it is a feature that is active nowhere in the base run but at position 0."""
+    return site.kind == "feature" and not bool(own(case.base.seen[hook_name(site)][0], site)[1:].any())
 
 
 def _is_same_feature(case: Case, site: Site) -> bool:
@@ -109,7 +116,7 @@ class Means:
     def plans(self, model: Model, case: Case, site: Site, step: int | None) -> list[Plan]:
         """One plan."""
         values = self.of(hook_name(site), case.base.length, step)
-        return [[put(model, site, own(values, site), case.base.clock)]]
+        return [[_put(model, case, site, own(values, site))]]
 
     def of(self, name: str, length: int, step: int | None = None) -> torch.Tensor:
         """The means of a hook for a prompt, [pos, ...]; by role those of one step of the axis, at every position."""

@@ -113,7 +113,8 @@ def _each(selection: Selection | Iterable[Site], edit) -> Recipe:  # type: ignor
 
 
 def _bound(step: Intervention, dictionaries: Mapping[str, str]) -> Intervention:
-    """A step that knows which dictionary its feature is one of."""
+    """A step that knows which dictionary its feature is one of, and leaves position 0, on which none is trained."""
     if step.site.kind != "feature":
         return step
-    return replace_field(step, dictionary=str(dictionaries.get(f"{step.site.layer}.{step.site.part}", "")))
+    own = str(dictionaries.get(f"{step.site.layer}.{step.site.part}", ""))
+    return replace_field(step, dictionary=own, spare_first=step.site.position is None)
