@@ -28,6 +28,7 @@ _RIM = 3  # the room a map leaves around its cells, in CSS pixels
 _THEMES = "@jupyterlab/apputils-extension/themes.jupyterlab-settings"
 _SETTINGS = {
     "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},  # no cell leaves the page
+    "@jupyter-widgets/jupyterlab-manager/plugin.jupyterlab-settings": {"saveState": True},
     "@jupyterlab/apputils-extension/notification.jupyterlab-settings": {
         "fetchNews": "false",
         "checkForUpdates": False,

@@ -27,8 +27,8 @@ CELLS = [
     "view.wait(); print(view.picks, len(view.session.rows), view.status)",
 ]
 LARGE = [
-    CELLS[0],
-    "ids = [tiny.tokenizer()(tiny.CLEAN).input_ids[n % 6] for n in range(250)]\n"
+    CELLS[0].replace("('llama')", "('llama', max_position_embeddings=512)"),
+    "ids = [model.ids(tiny.CLEAN)[0].tolist()[1 + n % 8] for n in range(250)]\n"
     "view = mi.AttentionView(model, ids, directions={})\nview.wait()\nview",
 ]
 READ = re.compile(r"\[\d+\]")
