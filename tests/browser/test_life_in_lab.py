@@ -136,8 +136,7 @@ def test_a_map_that_would_swell_the_notebook_stays_behind_and_its_picture_is_kep
     (lab.folder / "large2.ipynb").write_text(file.read_text())
     with watched(browser) as page:
         page.goto(f"http://127.0.0.1:{lab.port}/lab/tree/large2.ipynb?token={lab.token}&reset")
-        expect(page.get_by_test_id("lost")).to_be_visible(timeout=LONG_MS)
-        expect(page.locator(".mi-still img")).to_be_visible()
+        expect(page.locator(".jp-OutputArea img[alt]").first).to_be_visible(timeout=LONG_MS)
         shoot(page, request)
 
 
