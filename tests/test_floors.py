@@ -32,6 +32,7 @@ DELEGATIONS = {
     ("direction", "project_out", "intervention"),
     ("subspace", "swap", "intervention"),
     ("intervention", "hash", "recipefile"),
+    ("model", "load", "model.dictionaryfile"),
     ("intervention", "save", "recipefile"),
     ("intervention", "save_vectors", "recipefile"),
     ("intervention", "load", "recipefile"),

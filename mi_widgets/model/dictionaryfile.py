@@ -184,7 +184,7 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 
 def _npz(path: Path) -> dict[str, Tensor]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(path) as arrays:  # which refuses pickles unless it is told to take them
             return {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in arrays.files}
     except (ValueError, OSError) as error:
         raise ValueError(f"{path} is not a file of plain arrays: {error}") from None

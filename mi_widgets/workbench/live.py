@@ -414,15 +414,19 @@ class Live(Loop):
         self._finish()
 
     def _finish(self) -> None:
-        """Wait for the run; a stopped one has finished."""
+        """Wait for the run, and until the page has been told how it ended; a stopped one has finished."""
+        if (job := self._job) is None:
+            return
         with contextlib.suppress(Stopped, CancelledError):
             try:
-                if self._job is not None:
-                    self._settled.wait()  # what the page is told of the job's end comes after the end
-                    self._job.future.result()
+                job.future.result()
             except KeyboardInterrupt:
                 self.stop()
                 raise
+            except BaseException:
+                self._settled.wait()
+                raise
+        self._settled.wait()
 
     def close(self) -> None:
         """End what runs for this view, and take it off the page."""
@@ -466,12 +470,12 @@ class Live(Loop):
         with self.hold_sync():
             self.error, self.progress, self.status = {}, {}, "waiting"
         self._job = None  # the job that this one stops has nothing to say any more
+        self._settled = settled = threading.Event()
         try:
             self._job = job = self._model.submit(lambda: self._do(work), owner=self)
         except Closed:
             self.status = "closed"
             raise
-        self._settled = settled = threading.Event()
         job.future.add_done_callback(lambda future: self._settle(job, fix, settled))
         return job
 
