@@ -18,8 +18,7 @@ from mi_widgets.delta import Delta
 from mi_widgets.direction import Direction
 from mi_widgets.grid import Axis, Grid, Readings
 from mi_widgets.intervention import Intervention, Recipe
-from mi_widgets.model import hook_name
-from mi_widgets.model.places import carrier
+from mi_widgets.model import carrying, hook_name
 from mi_widgets.reference import Reference
 from mi_widgets.subspace import Subspace
 
@@ -82,7 +81,7 @@ def test_every_kind_of_site_has_a_hook_in_the_model(llama: Any) -> None:
         for part in parts:
             indexed = {"index": 0} if kind in ("head", "neuron", "feature") else {}
             site = mi.Site(kind, None if kind == "embedding" else 0, part=part, **indexed)
-            assert carrier(hook_name(site)) in llama.model.hook_names
+            assert hook_name(carrying(site)) in llama.model.hook_names
 
 
 # -- Grid -------------------------------------------------------------------------------------------------------------

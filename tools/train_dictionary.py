@@ -17,11 +17,10 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ import torch
 from safetensors.torch import save_file
 from sparsify import SparseCoder, SparseCoderConfig
 from torch import Tensor
-from train_lens import encode, lines, load, weights
+from train_lens import asked, continued, encode, lines, load, weights
 
 ROOT = Path(__file__).resolve().parent.parent
 OPENINGS, HELD_OUT = ROOT / "tools" / "dictionary" / "openings.txt", ROOT / "tools" / "lens" / "held_out.txt"
@@ -50,9 +49,9 @@ class Settings:
     layer: int = 14
     size: int = 2304
     k: int = 32
-    rows: int = 24
+    rows: int = 20
     length: int = 128
-    steps: int = 3000
+    steps: int = 2500
     batch: int = 2048
     rate: float = 1e-3
     dead: int = 100
@@ -66,10 +65,6 @@ class Corpus:
 
     ids: list[Tensor]
     streams: list[Tensor]
-
-    @property
-    def tokens(self) -> Tensor:
-        return torch.cat([ids[:, 1:].reshape(-1) for ids in self.ids])
 
     @property
     def vectors(self) -> Tensor:
@@ -88,22 +83,12 @@ def write(hf: Any, prompts: Sequence[Tensor], settings: Settings, say: Any) -> C
             alike = [prompt for prompt in prompts if len(prompt) == size]
             for some in torch.stack(alike).repeat_interleave(settings.rows, 0).split(128):
                 seen.clear()
-                texts.append(_written(hf, some, settings.length, generator))
+                texts.append(continued(hf, some, settings.length + 1, generator))  # the last one's stream is not kept
                 streams.append(torch.cat(seen, dim=1)[:, 1:].half())
                 say(f"{sum(map(len, texts)):6} texts  {time.monotonic() - start:5.0f} s")
     finally:
         hook.remove()
     return Corpus([ids[:, : settings.length] for ids in texts], streams)
-
-
-def _written(hf: Any, ids: Tensor, length: int, generator: torch.Generator) -> Tensor:
-    past, fresh = None, ids
-    while ids.shape[1] <= length:  # one token more than is kept, so that the stream at the last one is there
-        out = hf(fresh, past_key_values=past, use_cache=True, logits_to_keep=1)
-        past = out.past_key_values
-        fresh = torch.multinomial(out.logits[:, -1].float().softmax(-1), 1, generator=generator)
-        ids = torch.cat([ids, fresh], dim=1)
-    return ids
 
 
 def train(x: Tensor, settings: Settings, say: Any = print) -> SparseCoder:
@@ -274,12 +259,7 @@ def _said(card: dict[str, Any]) -> Iterator[str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, print what was measured, and write the folder."""
-    parser = argparse.ArgumentParser(description="Train the dictionary of the default model.")
-    parser.add_argument("--out", type=Path, default=TARGET)
-    for setting in fields(Settings):
-        parser.add_argument(f"--{setting.name}", type=type(setting.default), default=setting.default)
-    chosen = vars(parser.parse_args(arguments))
-    out = chosen.pop("out")
+    chosen, out = asked("Train the dictionary of the default model.", Settings, TARGET, arguments)
     hf, tokenizer = load()
     hf.requires_grad_(False)
     coder, card = make(hf, tokenizer, Settings(**chosen))

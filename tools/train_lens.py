@@ -63,14 +63,19 @@ def write(hf: nn.Module, prompts: Sequence[Tensor], rows: int, length: int, gene
     written = []
     for size in sorted({len(prompt) for prompt in prompts}):
         ids = torch.stack([prompt for prompt in prompts if len(prompt) == size]).repeat_interleave(rows, 0)
-        past, fresh = None, ids
-        while ids.shape[1] < length:
-            out = hf(fresh, past_key_values=past, use_cache=True, logits_to_keep=1)
-            past = out.past_key_values
-            fresh = torch.multinomial(out.logits[:, -1].softmax(-1), 1, generator=generator)
-            ids = torch.cat([ids, fresh], dim=1)
-        written.append(ids)
+        written.append(continued(hf, ids, length, generator))
     return written
+
+
+def continued(hf: nn.Module, ids: Tensor, length: int, generator: torch.Generator) -> Tensor:
+    """Texts, ids [row, pos], as the model goes on with them at temperature 1, up to `length` tokens."""
+    past, fresh = None, ids
+    while ids.shape[1] < length:
+        out = hf(fresh, past_key_values=past, use_cache=True, logits_to_keep=1)
+        past = out.past_key_values
+        fresh = torch.multinomial(out.logits[:, -1].softmax(-1), 1, generator=generator)
+        ids = torch.cat([ids, fresh], dim=1)
+    return ids
 
 
 def streams(hf: Any, ids: Tensor) -> Tensor:
@@ -245,12 +250,7 @@ def measured(hf: Any, human: Tensor, lens: Lens, source: dict[str, Any]) -> Tran
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, print the held-out KL of both lenses for each layer, and write the file."""
-    parser = argparse.ArgumentParser(description="Train the affine lens of the default model.")
-    parser.add_argument("--out", type=Path, default=TARGET)
-    for setting in fields(Settings):
-        parser.add_argument(f"--{setting.name}", type=type(setting.default), default=setting.default)
-    chosen = vars(parser.parse_args(arguments))
-    out = chosen.pop("out")
+    chosen, out = asked("Train the affine lens of the default model.", Settings, TARGET, arguments)
     torch.set_num_threads(1)
     start = time.monotonic()
     hf, tokenizer = load()
@@ -264,6 +264,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     out.parent.mkdir(exist_ok=True)
     translator.save(out)
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {time.monotonic() - start:.0f} s")
+
+
+def asked(what: str, settings: Any, target: Path, arguments: Sequence[str] | None) -> tuple[dict[str, Any], Path]:
+    """The settings (those of a dataclass) and the place to write to, as the command line has them."""
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument("--out", type=Path, default=target)
+    for setting in fields(settings):
+        parser.add_argument(f"--{setting.name}", type=type(setting.default), default=setting.default)
+    chosen = vars(parser.parse_args(arguments))
+    return chosen, chosen.pop("out")
 
 
 def load() -> tuple[Any, Any]:

@@ -305,9 +305,10 @@ class _Lens:
         model, values = self.model, np.zeros([len(axis) for axis in self.axes], np.float32)
         own = [each for each in model.dictionaries if each.part == self.part]
         last = family(model, "residual", "post")[-1]
-        names = [*family(model, "feature", self.part), *(each.carrier for each in own), last]
+        points = family(model, "feature", self.part)
+        names = [*points, *(each.carrier for each in own), last]
         caught, _ = readout.streams(model, self.ids, list(dict.fromkeys(names)), self.asked.recipe)
-        for row, (dictionary, name) in enumerate(zip(own, names, strict=False)):
+        for row, (dictionary, name) in enumerate(zip(own, points, strict=True)):
             active = caught[name][-1]
             (where,) = active.nonzero(as_tuple=True)
             each = torch.zeros(len(where), len(active), device=active.device)

@@ -23,12 +23,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..site import PARTS as SITE_PARTS
+from ..site import Site
+from .places import carrying, hook_name
+
+PARTS = SITE_PARTS["feature"]
 KINDS = ("standard", "gated", "topk", "jumprelu")
 NORMS = ("none", "constant_norm", "layer_norm")
 _EPSILON = 1e-5
-#: part of a feature's Site -> the hook that a dictionary reads there
-CARRIERS = {"post": "blocks.{layer}.hook_resid_post", "pre": "blocks.{layer}.hook_resid_pre",
-            "ffn": "blocks.{layer}.hook_mlp_out"}  # fmt: skip
 
 Activations = Float[Tensor, "*batch d_sae"]
 
@@ -65,7 +67,7 @@ class Dictionary:
     card: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, known in (("part", tuple(CARRIERS)), ("kind", KINDS), ("norm", NORMS)):
+        for name, known in (("part", PARTS), ("kind", KINDS), ("norm", NORMS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"a dictionary's {name} is one of {', '.join(known)}, not {getattr(self, name)!r:.60}")
         if isinstance(self.layer, bool) or not isinstance(self.layer, int) or self.layer < 0:
@@ -123,7 +125,7 @@ class Dictionary:
     @property
     def carrier(self) -> str:
         """The hook that it reads."""
-        return CARRIERS[self.part].format(layer=self.layer)
+        return hook_name(carrying(Site("feature", self.layer, 0, self.part)))
 
     @property
     def tensors(self) -> dict[str, Tensor]:
@@ -176,6 +178,10 @@ class Dictionary:
         """What changing the activations of x by so much adds to it, [*batch, d_model]: the error stays."""
         return (by @ self.decoder) * self._normed(x.float())[1]
 
+    def edited(self, x: Tensor, active: Activations, new: Tensor) -> Tensor:
+        """x with `new` activations in the place of its own, `active`; bit for bit x where they are the same."""
+        return x + self.change(x, new.float() - active).to(x)
+
     def _normed(self, x: Tensor) -> tuple[Tensor, Tensor | float, Tensor | float]:
         """x as the encoder takes it, and by what its output is multiplied and shifted afterwards."""
         if self.norm == "none":
@@ -188,4 +194,4 @@ class Dictionary:
         return (x - mean) / (scale + _EPSILON), scale.detach(), mean.detach()
 
 
-__all__ = ["CARRIERS", "Dictionary"]
+__all__ = ["KINDS", "Dictionary"]

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .dictionary import CARRIERS, Dictionary
+from .dictionary import KINDS, Dictionary
 
 DEFAULT = Path(__file__).parent.parent / "dictionaries" / "smollm2-135m-instruct"
 _MOST = 1 << 20  # bytes of a configuration
@@ -41,7 +41,7 @@ def read(folder: str | Path | None, layer: int | None, part: str | None) -> Dict
     for weights, reader in _READERS.items():
         if (path / weights).is_file():
             found = reader(path, path / weights)
-            return Dictionary(**_placed(path, found, layer, part), name=str(found.pop("name", path.name)))
+            return Dictionary(**_placed(path, found, layer, part), name=path.name)
     raise ValueError(f"{path} holds no dictionary: none of {', '.join(_READERS)} is in it")
 
 
@@ -50,7 +50,8 @@ def _placed(path: Path, found: Fields, layer: int | None, part: str | None) -> F
     hook = str(found.pop("hook", "") or "")
     known = _HOOK.search(hook)
     if hook.startswith("blocks.") and not known and layer is None:
-        raise ValueError(f"{path} reads {hook}; a dictionary here reads one of {', '.join(CARRIERS.values())}")
+        known_hooks = ", ".join(f"blocks.{{layer}}.hook_{name}" for name in _PARTS)
+        raise ValueError(f"{path} reads {hook}; a dictionary here reads one of {known_hooks}")
     named = _MODULE.search(hook or path.resolve().as_posix())
     if known:
         place: tuple[int, str] | None = int(known[1]), _PARTS[known[2]]
@@ -59,13 +60,13 @@ def _placed(path: Path, found: Fields, layer: int | None, part: str | None) -> F
     if layer is None and place is None:
         raise ValueError(f"nothing says which layer {path} reads: mi.Dictionary.load(folder, layer=12)")
     own_layer, own_part = place or (layer, "post")
-    found |= {"layer": own_layer if layer is None else layer, "part": own_part if part is None else part}
-    return {name: value for name, value in found.items() if name != "name"}
+    return {**found, "layer": own_layer if layer is None else layer, "part": own_part if part is None else part}
 
 
 def _saelens(path: Path, weights: Path) -> Fields:
     config = _config(path / "cfg.json")
-    more = config.get("metadata") if isinstance(config.get("metadata"), Mapping) else {}
+    told = config.get("metadata")
+    more: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
     kind = str(config.get("architecture", "standard"))
     kwargs = config.get("activation_fn_kwargs") or {}
     function = config.get("activation_fn", config.get("activation_fn_str", "relu"))
@@ -73,7 +74,7 @@ def _saelens(path: Path, weights: Path) -> Fields:
         kind = "topk"
     elif function not in ("relu", "topk"):
         raise ValueError(f"{path} uses the activation function {function!r:.40}, which is not known here")
-    _require(path, kind in ("standard", "gated", "topk", "jumprelu"), f"is a {kind!r:.40}, which is none of ours")
+    _require(path, kind in KINDS, f"is a {kind!r:.40}, which is none of ours")
     norm = config.get("normalize_activations", "none")
     if norm == "expected_average_only_in":
         raise ValueError(
@@ -81,10 +82,10 @@ def _saelens(path: Path, weights: Path) -> Fields:
             "fold it into the weights with SAELens (fold_activation_norm_scaling_factor) and save it again"
         )
     _require(path, norm in _NORMS, f"normalises by {norm!r:.40}, which is not known here")
-    for name in ("finetuning_scaling_factor", "scale_sparsity_penalty_by_decoder_norm"):
-        _require(path, name != "finetuning_scaling_factor" or not config.get(name), f"uses {name}, not known here")
+    unknown = "finetuning_scaling_factor"
+    _require(path, not config.get(unknown), f"uses {unknown}, not known here")
     _require(path, config.get("reshape_activations", "none") in ("none", None, ""), "joins heads (hook_z)")
-    _require(path, config.get("hook_head_index", more.get("hook_head_index")) is None, "reads one head")  # type: ignore[union-attr]
+    _require(path, config.get("hook_head_index", more.get("hook_head_index")) is None, "reads one head")
     tensors = _tensors(weights)
     found: Fields = {
         **_renamed(path, tensors, {"W_enc": "encoder", "W_dec": "decoder", "b_dec": "decoder_bias"}),
@@ -92,8 +93,8 @@ def _saelens(path: Path, weights: Path) -> Fields:
         "k": int(config.get("k") or kwargs.get("k") or 0),
         "centred": bool(config.get("apply_b_dec_to_input", True)),
         "norm": _NORMS[norm],
-        "hook": config.get("hook_name") or more.get("hook_name") or config.get("hook_point"),  # type: ignore[union-attr]
-        "card": {"format": "SAELens", "model": config.get("model_name") or more.get("model_name")},  # type: ignore[union-attr]
+        "hook": config.get("hook_name") or more.get("hook_name") or config.get("hook_point"),
+        "card": {"format": "SAELens", "model": config.get("model_name") or more.get("model_name")},
     }
     if kind == "gated":
         names = {"b_gate": "encoder_bias", "r_mag": "gate_gain", "b_mag": "gate_bias"}

@@ -12,8 +12,7 @@ from typing import Any
 import torch
 
 from .dictionary import Dictionary
-
-TAIL = ".features"
+from .places import TAIL
 
 
 class FeaturePoint:
@@ -24,14 +23,11 @@ class FeaturePoint:
 
     def add_hook(self, function: Any) -> None:
         """Hook the features: function(activations, hook=...)."""
-        own = self.dictionary
 
         def hooked(x: torch.Tensor, hook: Any) -> torch.Tensor | None:
-            active = own.encode(x)
+            active = self.dictionary.encode(x)
             new = function(active, hook=self)
-            if new is None:
-                return None
-            return x + own.change(x, new.float() - active).to(x)
+            return None if new is None else self.dictionary.edited(x, active, new)
 
         self.carrier.add_hook(hooked)
 
@@ -40,4 +36,4 @@ class FeaturePoint:
         self.carrier.remove_hooks(direction)
 
 
-__all__ = ["TAIL", "FeaturePoint"]
+__all__ = ["FeaturePoint"]

@@ -177,7 +177,10 @@ class Model:
         """
         if not isinstance(dictionary, Dictionary):
             raise TypeError(f"attach takes a Dictionary, see mi.Dictionary.load(); not {dictionary!r:.80}")
-        return self.do(lambda: self._attach(dictionary))
+        there, trained, own = self.do(lambda: self._attach(dictionary)), dictionary.card.get("weights"), self.weights
+        if trained and trained != own:
+            warnings.warn(f"{dictionary!r} was trained on weights {trained}, {self.name} has {own}", stacklevel=2)
+        return there
 
     def _attach(self, dictionary: Dictionary) -> Dictionary:
         if dictionary.width != self.d_model or dictionary.layer >= self.n_layers:
@@ -187,9 +190,6 @@ class Model:
             )
         if dictionary.carrier not in self.points:
             raise ValueError(f"{dictionary!r} reads what {self.name} does not have")
-        trained, own = dictionary.card.get("weights"), self.weights
-        if trained and trained != own:
-            warnings.warn(f"{dictionary!r} was trained on weights {trained}, {self.name} has {own}", stacklevel=4)
         there = dictionary.to(next(self.twin.original_model.parameters()))
         self._dictionaries[dictionary.carrier] = there
         self._kept.clear()
@@ -203,7 +203,7 @@ class Model:
     def dictionary(self, site: Site) -> Dictionary:
         """The dictionary that a feature's Site is in; ValueError where there is none."""
         places.check_site(self, site)
-        return self._dictionaries[places.carrier(places.hook_name(site))]
+        return self._dictionaries[places.hook_name(places.carrying(site))]
 
     # -- work -----------------------------------------------------------------------------------------------------
 
@@ -325,7 +325,7 @@ class Model:
         if site.kind == "neuron" and self.has_experts:
             raise ValueError(f"{self.name} is a mixture of experts: its blocks have no one set of neurons")
         if site.kind == "feature":
-            own = self._dictionaries.get(places.carrier(places.hook_name(site)))
+            own = self._dictionaries.get(places.hook_name(places.carrying(site)))
             return own.size if own else None
         return getattr(self.twin.cfg, "d_mlp", None) if site.kind == "neuron" else None
 

@@ -288,10 +288,9 @@ def _through(dictionary: Dictionary, index: int, function: Function) -> Function
 
     def change(x: torch.Tensor, positions: range) -> torch.Tensor:
         active = dictionary.encode(x)
-        own = active[..., index : index + 1]
-        by = torch.zeros_like(active)
-        by[..., index : index + 1] = function(own, positions) - own
-        return x + dictionary.change(x, by).to(x)
+        new = active.clone()
+        new[..., index : index + 1] = function(active[..., index : index + 1], positions)
+        return dictionary.edited(x, active, new)
 
     return change
 

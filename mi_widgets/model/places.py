@@ -16,8 +16,6 @@ from transformer_lens.model_bridge.generalized_components.position_embeddings_at
 )
 
 from ..site import Site
-from .dictionary import CARRIERS
-from .featurepoint import TAIL
 
 if TYPE_CHECKING:
     from .gate import Model
@@ -37,7 +35,6 @@ _NAMES = {
     ("ffn", "out"): "blocks.{layer}.hook_mlp_out",
     ("neuron", "post"): "blocks.{layer}.mlp.hook_post",
     ("neuron", "pre"): "blocks.{layer}.mlp.hook_pre",
-    **{("feature", part): f"{carrier}{TAIL}" for part, carrier in CARRIERS.items()},  # a FeaturePoint
     ("weight", "W_Q"): "blocks.{layer}.attn.q.hook_out",
     ("weight", "W_K"): "blocks.{layer}.attn.k.hook_out",
     ("weight", "W_V"): "blocks.{layer}.attn.v.hook_out",
@@ -46,6 +43,11 @@ _NAMES = {
     ("weight", "W_in"): "blocks.{layer}.mlp.in.hook_out",
     ("weight", "W_out"): "blocks.{layer}.mlp.out.hook_out",
 }
+
+TAIL = ".features"  # of a FeaturePoint's name, after the name of the hook that it sits on
+#: part of a feature -> what its dictionary reads
+_CARRYING = {"post": ("residual", "post"), "pre": ("residual", "pre"), "ffn": ("ffn", "out")}
+_NAMES |= {("feature", part): f"{_NAMES[read]}{TAIL}" for part, read in _CARRYING.items()}
 
 MID = "hook_resid_mid"  # read there, edited by what is added at hook_attn_out: see `_reached`
 
@@ -82,13 +84,8 @@ def carrying(site: Site) -> Site:
     """The place that a feature's dictionary reads, at the feature's position; other sites as they are."""
     if site.kind != "feature":
         return site
-    kind, part = ("ffn", "out") if site.part == "ffn" else ("residual", site.part)
+    kind, part = _CARRYING[site.part]
     return Site(kind, site.layer, None, part, site.position)
-
-
-def carrier(name: str) -> str:
-    """The hook that features are read from and edited at; other names as they are."""
-    return name.removesuffix(TAIL)
 
 
 def around(mid: str) -> tuple[str, str]:
